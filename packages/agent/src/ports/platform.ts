@@ -1,0 +1,108 @@
+/**
+ * The remaining ports of the agent: kernel, clock, programs of the integrator, server, floor.
+ *
+ * Each says no by default: a program that is missing, hangs or fails counts as a refusal.
+ */
+import type { GroupLetter, UtcSeconds } from '@airlock/trust';
+import type { CheckInAnswer, CheckInRequest, SelfTestResult } from '@airlock/protocol';
+
+/** What the kernel knows: never taken from the record. */
+export interface Platform {
+  /** Booted group, from the kernel command line (`airlock.group=A`). */
+  readonly bootedGroup: GroupLetter;
+  /** Random id of this boot, from the kernel. */
+  readonly bootId: string;
+  /** Restarts the device; never returns. */
+  reboot(): Promise<never>;
+}
+
+export interface Clock {
+  /** System clock in UTC seconds; may be wrong by decades. */
+  now(): UtcSeconds;
+  /** Monotonic milliseconds since an arbitrary moment of this boot. */
+  monotonicMs(): number;
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Randomness for attempt ids, nonces and jitter. */
+export interface Random {
+  /** So many random bytes from the system's generator. */
+  bytes(count: number): Uint8Array;
+  /** Uniform in [0, 1). */
+  fraction(): number;
+}
+
+/** Asks the device's own software; every answer but a clear yes is a no. */
+export interface Interlock {
+  allows(
+    what: 'fetch' | 'activate' | 'reboot',
+    release: { version: number; name: string },
+  ): Promise<{ allowed: true } | { allowed: false; reason: string }>;
+  /** Consent of the operator, where asked for. */
+  consents(release: { version: number; name: string }): Promise<boolean>;
+}
+
+/** The integrator's self-test programs of the booted group. */
+export interface SelfTest {
+  /** Runs all; `critical` names tests that must pass beside those configured as critical. */
+  run(options: { critical: readonly string[]; timeLimitSeconds: number }): Promise<SelfTestResult>;
+}
+
+/** Application data hooks; idempotent programs of the booted group. */
+export interface DataGuard {
+  readonly present: boolean;
+  prepare(context: DataContext): Promise<boolean>;
+  commit(context: DataContext): Promise<boolean>;
+  revert(context: DataContext): Promise<boolean>;
+}
+
+export interface DataContext {
+  readonly attempt: string;
+  readonly fromVersion: number;
+  readonly toVersion: number;
+}
+
+/** Second home of the floor (TPM NV counter later); the default one keeps it in the record only. */
+export interface FloorStore {
+  /** undefined when there is no such store on this device. */
+  readonly kind: 'record' | 'tpm';
+  raise(floor: number): Promise<void>;
+}
+
+/** Which secure-boot keys this device's boot chain trusts; undefined when it has no secure boot. */
+export interface SecureBoot {
+  trustedKeys(): Promise<readonly string[] | undefined>;
+  bootloaderVersion(): Promise<number>;
+}
+
+/** The server, over mutual TLS. Throws `TransportError`; bodies are bounded before they are parsed. */
+export interface Transport {
+  checkIn(request: CheckInRequest): Promise<CheckInAnswer>;
+  /** Bytes `[start, end)` of an image; pieces are valid until the next one is asked for. */
+  readImage(options: {
+    sha256: string;
+    start: number;
+    end: number;
+    signal?: AbortSignal;
+  }): AsyncIterable<Uint8Array>;
+  /** Posts a signed envelope; resolves when the server acknowledged it durably. */
+  sendReport(envelopeText: string): Promise<void>;
+  /** Posts log entries with the signed head; resolves to the highest sequence the server holds. */
+  sendLog(batchText: string): Promise<number>;
+  /** Asks the director to sign {nonce, device, time}; answers the envelope text. */
+  signedTime(nonce: string): Promise<string>;
+}
+
+export class TransportError extends Error {
+  readonly code:
+    | 'OTA_SERVER_UNREACHABLE'
+    | 'OTA_SERVER_CERTIFICATE'
+    | 'OTA_SERVER_REFUSED'
+    | 'OTA_SERVER_ANSWER'
+    | 'OTA_ANSWER_TOO_LARGE';
+  constructor(code: TransportError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TransportError';
+    this.code = code;
+  }
+}

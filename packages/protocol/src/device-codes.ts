@@ -1,0 +1,208 @@
+/**
+ * Codes that a device logs and reports beside those of trust: events, results of attempts, and faults.
+ *
+ * Runs in a browser. A check compares this table with docs/errors.md and with the functions it names.
+ */
+import type { TrustCode } from '@airlock/trust/errors';
+import type { ErrorTable } from '@airlock/trust';
+
+export const deviceCodes = {
+  OTA_BOOT: {
+    summary: 'The agent started after a boot.',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_ATTEMPT_BEGUN: {
+    summary: 'An attempt to install a release began.',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_STAGED: {
+    summary: 'All images are written to the other group and read back.',
+    remedy: 'Nothing to do; activation waits for the interlock and the window.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_WAITING: {
+    summary: 'The attempt waits; the reason says for what.',
+    remedy: 'See the reason: interlock, window, consent or back-off.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_ACTIVATING: {
+    summary: 'The other group is armed and the device restarts into it.',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_TRIAL_BEGUN: {
+    summary: 'The new group was booted for the first time.',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_NOT_TRIED: {
+    summary: 'The armed group was never booted; the attempt goes back to staged.',
+    remedy: 'If it recurs, check the boot control adapter.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_SELFTEST_WAIVED: {
+    summary: 'The built-in test could not reach the server, and could not before the update either.',
+    remedy: 'Check the network.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_CONFIRMED: {
+    summary: 'The release is confirmed (result).',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_REPAIRED: {
+    summary: 'The confirmed release was written again and confirmed (result).',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_SELFTEST: {
+    summary: 'A critical self-test failed, hung or crashed; rolled back (result).',
+    remedy: 'See the test named; correct it under a higher version.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_BOOT: {
+    summary: 'The new group did not boot within its tries; rolled back (result).',
+    remedy: "Check the image's boot chain; publish a higher version.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_TRIES: {
+    summary: 'The trial was not confirmed within its tries; rolled back (result).',
+    remedy: 'See the log of the trial boots.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_DOWNLOAD: {
+    summary: 'The images could not be fetched (result).',
+    remedy: 'Check the network and the server; the attempt is made again later.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_HASH: {
+    summary: 'The bytes fetched do not have the hash that the manifest gives (result).',
+    remedy: 'The blob at the server or the path to it is damaged; upload the image again.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_WRITE: {
+    summary: 'The slot could not be written or flushed (result).',
+    remedy: 'Check the storage; replace a worn device.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_READBACK: {
+    summary: 'The slot does not hold what was written, or this cannot be proven (result).',
+    remedy: 'Check the storage; a slot may not lie on tmpfs.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_BOOT_CONTROL: {
+    summary: 'The boot control could not be read or written (result).',
+    remedy: 'Check the boot control adapter and its storage.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_DATA: {
+    summary: 'A data hook failed (result).',
+    remedy: "See the hook's own log; correct it under a higher version.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_STATE: {
+    summary: "The agent's state could not be written (result).",
+    remedy: 'Check the state partition.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FAIL_ROT: {
+    summary: 'The staged images changed before activation (result).',
+    remedy: 'Check the storage.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_CANCELLED: {
+    summary: 'The assignment was taken back before activation (result).',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_ATTEMPTS_EXHAUSTED: {
+    summary: 'The release failed on this device as often as is allowed.',
+    remedy: 'Publish a corrected release under a higher version.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FALLBACK: {
+    summary: 'The device runs an older confirmed group outside a trial.',
+    remedy: 'The agent repairs the confirmed release or installs a higher one.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_STATE_LOST: {
+    summary: 'No copy of the record could be read; the device stays on what it runs.',
+    remedy: 'Find out how the state partition was lost; the floor is the highest version found.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_STATE_REPAIRED: {
+    summary: 'One copy of the record was damaged and was written again from the other.',
+    remedy: 'If it recurs, check the storage.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_FREEZE_SUSPECTED: {
+    summary: 'Nothing valid was heard from the server for longer than configured.',
+    remedy: "Check the network and whether the server's roles are renewed.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_TIME_SIGNED: {
+    summary: "The director's signed time is used until the next boot.",
+    remedy: "Check the device's clock.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_LOG_GAP: {
+    summary: 'Entries were dropped to keep the log within its size.',
+    remedy: 'Nothing to do; the gap is signed.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_DISK_FULL: {
+    summary: 'No space is left where the agent must write.',
+    remedy: 'Free space on the state partition.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_DISK_READ: {
+    summary: 'Reading from the medium failed.',
+    remedy: 'Check the storage.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_DISK_WRITE: {
+    summary: 'Writing to the medium or flushing it failed.',
+    remedy: 'Check the storage.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_DISK_BUSY: {
+    summary: "A slot's device is in use, for instance mounted.",
+    remedy: "Never mount a slot's device read-write.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_READBACK_UNPROVEN: {
+    summary: 'The platform cannot show that bytes were read from the medium.',
+    remedy: 'Put slots on a disk that takes O_DIRECT.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_SERVER_UNREACHABLE: {
+    summary: 'The server did not answer.',
+    remedy: 'Check the network, the address and the server.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_SERVER_CERTIFICATE: {
+    summary: "The server's certificate is not from the provisioned authority or not for its name.",
+    remedy: "Check the server's certificate; suspect an interposed proxy.",
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_SERVER_REFUSED: {
+    summary: 'The server closed the connection without an answer.',
+    remedy: 'Check that the device is registered and its certificate not revoked.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_SERVER_ANSWER: {
+    summary: "The server's answer does not have the form that was expected.",
+    remedy: 'Check that server and agent versions fit together.',
+    decidedIn: 'packages/agent/src/#',
+  },
+  OTA_ANSWER_TOO_LARGE: {
+    summary: "The server's answer is longer than its limit.",
+    remedy: 'Suspect the server; nothing of the answer was used.',
+    decidedIn: 'packages/agent/src/#',
+  },
+} as const satisfies ErrorTable;
+
+/** Every code that may stand in a log entry or a result. */
+export type DeviceCode = keyof typeof deviceCodes | TrustCode;
