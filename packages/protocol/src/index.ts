@@ -1,3 +1,5 @@
 /** Public face of protocol: one home for what crosses a wire. Runs in a browser. */
 export * from './messages.ts';
 export { deviceCodes, type DeviceCode } from './device-codes.ts';
+
+export { encodeCheckIn, parseCheckIn, type CheckInFault } from './check-in.ts';
