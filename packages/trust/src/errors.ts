@@ -24,7 +24,7 @@ export const trustErrors = {
   OTA_BAD_METADATA: {
     summary: 'A metadata file lacks a field, or a field has a form that is not allowed.',
     remedy: "Publish the role again with Airlock's own tools; the message names the field.",
-    decidedIn: 'packages/trust/src/raw.ts#checkRole',
+    decidedIn: 'packages/trust/src/read.ts#checkRole',
   },
   OTA_BAD_SIGNATURE: {
     summary: "A file carries fewer valid signatures than its role's threshold.",
@@ -165,6 +165,16 @@ export const trustErrors = {
     summary: 'The fallback could not read the data that the release writes, and there is no data hook.',
     remedy: 'Add a data hook, or a release between the two that reads both schemas.',
     decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+  },
+  KEY_PASSPHRASE: {
+    summary: 'A sealed private key cannot be opened: wrong passphrase, or the file was changed.',
+    remedy: 'Try the passphrase again; otherwise restore the key file from its backup.',
+    decidedIn: 'packages/trust/src/key-file.ts#openPrivateKey',
+  },
+  KEY_FILE: {
+    summary: 'A file is not a sealed private key, or shows another public key than the one it holds.',
+    remedy: 'Name the right file, or restore it from its backup.',
+    decidedIn: 'packages/trust/src/key-file.ts#openPrivateKey',
   },
   OTA_TIME_ANSWER: {
     summary: "The director's signed time is not valid.",

@@ -2,3 +2,52 @@
 export * from './result.ts';
 export * from './types.ts';
 export { trustErrors, type TrustCode } from './errors.ts';
+export { trustLimits } from './limits.ts';
+export { canonicalBytes, sha256Hex, tufCanonicalBytes } from './canonical.ts';
+export {
+  type PublicKey,
+  type PublicKeyJson,
+  type Signer,
+  parsePublicKey,
+  publicKeyFrom,
+  publicKeyJson,
+  signerFrom,
+  verifySignature,
+} from './keys.ts';
+export {
+  openPrivateKey,
+  readSealedPublicKey,
+  sealNonceBytes,
+  sealPrivateKey,
+  sealSaltBytes,
+} from './key-file.ts';
+export { type SignedEnvelope, readEnvelopeUnverified, signEnvelope, verifyEnvelope } from './envelope.ts';
+export { parseRaw } from './raw.ts';
+export { formatInstant, parseInstant } from './instant.ts';
+export {
+  type DirectorTargetsView,
+  type FileEntry,
+  type FunctionView,
+  type KeysAndThreshold,
+  type RoleView,
+  type RootView,
+  type SnapshotView,
+  type TargetsView,
+  type TimestampView,
+  type TopLevelRole,
+  checkRole,
+  readRole,
+} from './read.ts';
+export {
+  type Draft,
+  type Owner,
+  addSignature,
+  draftDirectorTargets,
+  draftFunction,
+  draftOf,
+  draftRoot,
+  draftSnapshot,
+  draftTargets,
+  draftTimestamp,
+  signDraft,
+} from './write.ts';
