@@ -1,0 +1,184 @@
+/**
+ * Virtual device: plays power supply, boot loader and kernel around a real agent process.
+ *
+ * It keeps true what a device's own hardware would: the boot loader's decision is durable before the start, each boot
+ * has an id of its own, the agent that runs is the one in the booted group's image. A kill of the agent keeps the
+ * page cache and is called `agent killed`; only a device with a volatile disk can have a `power cut`.
+ * It leaves to others: what the agent does, provisioning, and reading the device's log (`device-view.ts`).
+ */
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { GroupLetter } from '@airlock/trust';
+import { type CutPlan, removeCutPlan, scratchVariable, writeCutPlan } from '../power-cut/cut-plan.ts';
+import { settle, type Settled } from '../power-cut/settle.ts';
+import { type Ended, killGroup, startProcess } from '../processes.ts';
+import { waitUntil } from '../waiting.ts';
+import { readBootFile, writeBootFile } from './boot-file.ts';
+import { decideBoot } from './boot-loader.ts';
+import { bootKernel } from './kernel.ts';
+import type { DeviceFolder } from './device-folder.ts';
+
+/** A device that restarts more often than this in one test is in a loop that nobody meant. */
+const bootsMax = 80;
+
+export interface VirtualDeviceOptions {
+  readonly name: string;
+  readonly folder: DeviceFolder;
+  /** Gives the agent's writes to a volatile cache; the images must then carry the agent bundled for it. */
+  readonly volatile: boolean;
+  /** Decides what a power cut leaves; the next cut takes the next number. */
+  readonly seed: number;
+  /** One line for each thing that happens to the device. */
+  readonly onLine?: (line: string) => void;
+}
+
+export class VirtualDevice {
+  readonly name: string;
+  readonly folder: DeviceFolder;
+  /** What every power cut left, oldest first. */
+  readonly cuts: Settled[] = [];
+  readonly #options: VirtualDeviceOptions;
+  readonly #scratch: string;
+  #powered = false;
+  #life: Promise<void> | undefined;
+  #failure: unknown;
+  #boots = 0;
+  #cutWaits = false;
+  #kill: (() => void) | undefined;
+
+  constructor(options: VirtualDeviceOptions) {
+    this.name = options.name;
+    this.folder = options.folder;
+    this.#options = options;
+    this.#scratch = join(options.folder.root, 'scratch');
+    mkdirSync(this.#scratch, { recursive: true });
+  }
+
+  /** Number of times the boot loader started a group. */
+  get boots(): number {
+    return this.#boots;
+  }
+
+  /** Switches the device on; it boots, and boots again whenever it restarts. */
+  powerOn(): void {
+    if (this.#powered) return;
+    this.#powered = true;
+    this.#life = this.#live().catch((error: unknown) => {
+      this.#failure = error;
+      this.#powered = false;
+    });
+  }
+
+  /** Kills the agent; the page cache is kept, so this is no power cut. */
+  async killAgent(): Promise<void> {
+    this.#powered = false;
+    this.#kill?.();
+    await this.#life;
+    this.#say('agent killed');
+  }
+
+  /** Power comes and goes before the agent's first instruction: only the boot loader ran. */
+  async unplugBeforeAgentStarts(): Promise<GroupLetter | undefined> {
+    if (this.#powered) throw new Error(`${this.name} is running`);
+    const group = await this.#bootLoader();
+    this.#say('unplugged before the agent started');
+    return group;
+  }
+
+  /** The power goes at the operation that the plan names, and comes back at once. Volatile devices only. */
+  planCut(plan: CutPlan): void {
+    if (!this.#options.volatile) throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
+    this.#cutWaits = true;
+    writeCutPlan(this.#scratch, plan);
+  }
+
+  /** Waits until the cut planned last has happened; answers what it left. */
+  async waitForCut(limitMs: number): Promise<Settled> {
+    return await this.waitFor('the planned power cut', limitMs, () =>
+      this.#cutWaits ? undefined : this.cuts.at(-1),
+    );
+  }
+
+  /** Asks until the answer is defined; fails at once when the device itself failed. */
+  async waitFor<T>(
+    words: string,
+    limitMs: number,
+    ask: () => Promise<T | undefined> | T | undefined,
+  ): Promise<T> {
+    return await waitUntil(`${this.name}: ${words}`, limitMs, async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      return await ask();
+    });
+  }
+
+  async #live(): Promise<void> {
+    while (this.#powered) {
+      const group = await this.#bootLoader();
+      if (group === undefined) throw new Error(`${this.name}: no group can be started`);
+      const booted = await bootKernel(this.folder.slots[group], group, this.folder);
+      if (booted === undefined) {
+        this.#say(`group ${group} holds no image that can be started`);
+        continue;
+      }
+      const how = await this.#runAgent(booted.agentProgram);
+      this.#settleAfter(how);
+    }
+  }
+
+  /** The boot loader's part: decide, make the count durable, only then start. */
+  async #bootLoader(): Promise<GroupLetter | undefined> {
+    this.#boots += 1;
+    if (this.#boots > bootsMax) throw new Error(`${this.name} was started ${bootsMax} times`);
+    const before = await readBootFile(this.folder.bootFile);
+    if (before === undefined) throw new Error(`${this.name}: no copy of the boot-control file can be read`);
+    const decision = decideBoot(before);
+    await writeBootFile(this.folder.bootFile, decision.after);
+    this.#say(`boot loader: ${decision.words}`);
+    return decision.group;
+  }
+
+  async #runAgent(program: string): Promise<Ended & { readonly asked: boolean }> {
+    rmSync(this.folder.rebootFile, { force: true });
+    const { child, ended } = startProcess({
+      command: process.execPath,
+      args: [program, 'run', '--config', this.folder.configFile],
+      logFile: this.folder.consoleFile,
+      env: this.#options.volatile ? { [scratchVariable]: this.#scratch } : {},
+    });
+    this.#kill = () => killGroup(child);
+    let over = false;
+    const end = ended.then((how) => {
+      over = true;
+      return how;
+    });
+    // The limit is a whole run of the agent: until it ends, asks for a restart, or loses power.
+    const asked = await waitUntil('the agent to end', Number.POSITIVE_INFINITY, () => {
+      if (existsSync(this.folder.rebootFile)) return true;
+      return over || !this.#powered ? false : undefined;
+    });
+    killGroup(child);
+    return { ...(await end), asked };
+  }
+
+  /** After an orderly restart or a kill the kernel has written everything; after a cut the seed decides. */
+  #settleAfter(how: Ended & { readonly asked: boolean }): void {
+    if (this.#cutWaits && this.#powered && !how.asked && how.signal === 'SIGKILL') {
+      removeCutPlan(this.#scratch);
+      this.#cutWaits = false;
+      const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
+      this.cuts.push(left);
+      this.#say(
+        `power cut: ${left.kept} writes kept, ${left.lost} lost, ${left.torn} torn, ` +
+          `${left.namesUndone} names undone`,
+      );
+      return;
+    }
+    settle(this.#scratch, { kind: 'keep-all' });
+    if (how.asked) this.#say('restart asked for by the agent');
+    else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+  }
+
+  #say(line: string): void {
+    this.#options.onLine?.(line);
+  }
+}
