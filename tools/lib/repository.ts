@@ -47,6 +47,12 @@ export function stringList(value: unknown, where: string): string[] {
   });
 }
 
+/** This process's environment with the pinned programs first: `node` must be the one of package.json. */
+export function environment(): NodeJS.ProcessEnv {
+  const bin = path.join(repositoryRoot, 'node_modules', '.bin');
+  return { ...process.env, PATH: `${bin}${path.delimiter}${process.env['PATH'] ?? ''}` };
+}
+
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
