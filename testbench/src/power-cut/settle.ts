@@ -6,7 +6,16 @@
  * a first part is kept (file systems order names by a journal of their own) and the rest is undone - all by one
  * seed. Overlapping writes keep their order: a cache never puts older bytes over newer ones.
  */
-import { closeSync, linkSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom, type SeededRandom } from '../random.ts';
 import { isCacheFile, type JournalHeader, type JournalRecord, readJournal } from './journal.ts';
@@ -93,8 +102,7 @@ function undoName(scratchFolder: string, name: NameHeader): void {
     rmSync(join(name.folder, name.name), { force: true });
   } else if (name.op === 'rename') {
     renameSync(join(name.folder, name.to), join(name.folder, name.from));
-    if (name.replaced !== undefined)
-      linkSync(join(scratchFolder, name.replaced), join(name.folder, name.to));
+    if (name.replaced !== undefined) linkSync(join(scratchFolder, name.replaced), join(name.folder, name.to));
   } else {
     linkSync(join(scratchFolder, name.removed), join(name.folder, name.name));
   }

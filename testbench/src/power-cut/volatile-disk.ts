@@ -116,10 +116,7 @@ class VolatileFile implements DiskFile {
       throw new DiskError('OTA_DISK_FULL', this.#path, 'a write would extend past the end of the file');
     this.#cache.carryOut({ operation: 'write', path: this.#path, bytes }, () => {
       const copy = Uint8Array.from(bytes);
-      this.#cache.journal.append(
-        { op: 'write', file: this.#link, position, length: copy.length },
-        copy,
-      );
+      this.#cache.journal.append({ op: 'write', file: this.#link, position, length: copy.length }, copy);
       const pending = this.#cache.pending.get(this.#link) ?? [];
       pending.push({ position, bytes: copy });
       this.#cache.pending.set(this.#link, pending);
