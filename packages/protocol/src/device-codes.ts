@@ -152,55 +152,60 @@ export const deviceCodes = {
     remedy: 'Nothing to do; the gap is signed.',
     decidedIn: 'packages/agent/src/#',
   },
+  OTA_CONFIG: {
+    summary: "The agent's configuration file has a field that is not as expected.",
+    remedy: 'Correct the field that the message names; nothing was changed.',
+    decidedIn: 'packages/agent/src/config.ts#parseConfig',
+  },
   OTA_DISK_FULL: {
     summary: 'No space is left where the agent must write.',
     remedy: 'Free space on the state partition.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/node-disk.ts#diskErrorFrom',
   },
   OTA_DISK_READ: {
     summary: 'Reading from the medium failed.',
     remedy: 'Check the storage.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/node-disk.ts#diskErrorFrom',
   },
   OTA_DISK_WRITE: {
     summary: 'Writing to the medium or flushing it failed.',
     remedy: 'Check the storage.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/node-disk.ts#diskErrorFrom',
   },
   OTA_DISK_BUSY: {
     summary: "A slot's device is in use, for instance mounted.",
     remedy: "Never mount a slot's device read-write.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/node-disk.ts#diskErrorFrom',
   },
   OTA_READBACK_UNPROVEN: {
     summary: 'The platform cannot show that bytes were read from the medium.',
     remedy: 'Put slots on a disk that takes O_DIRECT.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/read-medium.ts#unproven',
   },
   OTA_SERVER_UNREACHABLE: {
     summary: 'The server did not answer.',
     remedy: 'Check the network, the address and the server.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/tls-errors.ts#transportErrorFrom',
   },
   OTA_SERVER_CERTIFICATE: {
     summary: "The server's certificate is not from the provisioned authority or not for its name.",
     remedy: "Check the server's certificate; suspect an interposed proxy.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/tls-errors.ts#transportErrorFrom',
   },
   OTA_SERVER_REFUSED: {
     summary: 'The server closed the connection without an answer.',
     remedy: 'Check that the device is registered and its certificate not revoked.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/tls-errors.ts#transportErrorFrom',
   },
   OTA_SERVER_ANSWER: {
     summary: "The server's answer does not have the form that was expected.",
     remedy: 'Check that server and agent versions fit together.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/http-answer.ts#expectStatus',
   },
   OTA_ANSWER_TOO_LARGE: {
     summary: "The server's answer is longer than its limit.",
     remedy: 'Suspect the server; nothing of the answer was used.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/adapters/http-answer.ts#readBody',
   },
 } as const satisfies ErrorTable;
 

@@ -1,0 +1,42 @@
+/**
+ * Limits of what crosses a wire, for both sides: how long a body may be, how many things one message may hold.
+ *
+ * Judged before anything is parsed. Limits of signed files are trust's own and are only repeated here where a
+ * server has to name them before it knows which file it reads. Units stand last in the name.
+ */
+
+export const wireLimits = {
+  /** A report with its signature has 2 kB; reasons and names are bounded lines. */
+  reportBytesMax: 16_000,
+  /** 200 entries of at most 4 kB would be 800 kB; real ones have 400 bytes, so one batch is about 80 kB. */
+  logBatchBytesMax: 256_000,
+  /** Entries in one batch; a device that was long offline sends several batches. */
+  logBatchEntriesMax: 200,
+  /** One entry with 16 facts of one line each. */
+  logEntryBytesMax: 8_000,
+  /** Facts beside one log entry. */
+  logFactsMax: 16,
+  /** {nonce}: 64 hex digits and the frame. */
+  timeRequestBytesMax: 200,
+  /** Nonce of a time request: 16 to 32 random bytes in hex. */
+  nonceHexDigitsMin: 32,
+  nonceHexDigitsMax: 64,
+  /**
+   * A check-in answer after years on a shelf: 64 roots of 64 kB would be 4 MB, plus 17 roles of 256 kB; a server
+   * sends at most so many bytes of files and the device asks again for the rest.
+   */
+  checkInAnswerBytesMax: 10_000_000,
+  /** JSON bodies of the management API: one role file of 256 kB as an escaped string, doubled at worst. */
+  managementBodyBytesMax: 600_000,
+  /** A policy file, as trust limits it. */
+  policyBytesMax: 64_000,
+  /** One image. 64 GiB is above any medical device's root file system, and bounds what a token can fill a disk with. */
+  imageBytesMax: 64 * 1024 ** 3,
+  /** A PEM certificate with a P-256 key has 1 kB; RSA 8192 would have 3 kB. */
+  certificateCharactersMax: 8_000,
+  /** Names of people, references, reasons: one line. */
+  lineCharactersMax: 256,
+  /** Rows in one page of any list. */
+  pageRowsMax: 500,
+  pageRowsDefault: 100,
+} as const;
