@@ -85,8 +85,8 @@ export function verifyEnvelope(
       signedBy.add(key.spkiSha256);
   }
   if (signedBy.size < options.threshold) {
-    const message = `envelope has ${signedBy.size} valid signatures of the ${options.threshold} needed`;
-    return fail('OTA_BAD_SIGNATURE', message, 'signatures');
+    const found = `envelope has ${signedBy.size} valid signatures of the ${options.threshold} needed`;
+    return fail('OTA_BAD_SIGNATURE', found, 'signatures');
   }
   return ok(envelope.value.signed);
 }

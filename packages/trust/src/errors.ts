@@ -74,7 +74,7 @@ export const trustErrors = {
   OTA_POLICY: {
     summary: 'The policy is missing or not valid.',
     remedy: 'Publish targets with a valid policy.json.',
-    decidedIn: 'packages/trust/src/policy.ts#',
+    decidedIn: 'packages/trust/src/policy.ts#parsePolicy',
   },
   OTA_BELOW_MINIMUM: {
     summary: 'The repository offers a function with a lower threshold than is demanded.',
@@ -114,12 +114,12 @@ export const trustErrors = {
   OTA_DEVICE_RECORD: {
     summary: 'The device record is not valid or not signed by a provisioning key.',
     remedy: 'Issue a device record with a higher number.',
-    decidedIn: 'packages/trust/src/device-record.ts#',
+    decidedIn: 'packages/trust/src/device-record.ts#verifyDeviceRecord',
   },
   OTA_WRONG_PRODUCT: {
     summary: 'The release is for another product.',
     remedy: "Assign a release of the device's product.",
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkDevice',
   },
   OTA_WRONG_CLASS: {
     summary: "The manifest's safety class is not the device's.",
@@ -129,42 +129,42 @@ export const trustErrors = {
   OTA_INCOMPATIBLE: {
     summary: 'The release and the device share no compat entry.',
     remedy: "Assign a release that lists the device's hardware.",
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkDevice',
   },
   OTA_NOT_ABOVE_FLOOR: {
     summary: "The release's version is not above the device's floor.",
     remedy: 'Publish the software again under a higher version.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkVersion',
   },
   OTA_SLOT_TOO_SMALL: {
     summary: 'An image is longer than the slot.',
     remedy: 'Make the image smaller; slots cannot grow over the air.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkSlots',
   },
   OTA_UNKNOWN_COMPONENT: {
     summary: 'The release has an image for a component that the device lacks, or lacks one that it has.',
     remedy: 'Assign a release made for this hardware.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkSlots',
   },
   OTA_SLOT_RUNNING: {
     summary: 'The manifest pins the slot that the device runs from.',
     remedy: 'Leave slot at `inactive`, or wait until the device runs from the other group.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkSlots',
   },
   OTA_SECURE_BOOT_KEY: {
     summary: 'The boot chain is signed by a key that this device does not trust.',
     remedy: 'Follow the key rotation plan; sign with a key that the fuses hold.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkSecureBoot',
   },
   OTA_REQUIRES: {
     summary: 'An installed version or boot loader is below what the release requires.',
     remedy: 'Install the version named first.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkRequires',
   },
   OTA_DATA_SCHEMA: {
     summary: 'The fallback could not read the data that the release writes, and there is no data hook.',
     remedy: 'Add a data hook, or a release between the two that reads both schemas.',
-    decidedIn: 'packages/trust/src/applicability.ts#checkApplicability',
+    decidedIn: 'packages/trust/src/applicability.ts#checkData',
   },
   KEY_PASSPHRASE: {
     summary: 'A sealed private key cannot be opened: wrong passphrase, or the file was changed.',
@@ -179,7 +179,7 @@ export const trustErrors = {
   OTA_TIME_ANSWER: {
     summary: "The director's signed time is not valid.",
     remedy: "Check the server's clock and the device's id.",
-    decidedIn: 'packages/trust/src/time.ts#',
+    decidedIn: 'packages/trust/src/time.ts#verifyTimeAnswer',
   },
 } as const satisfies ErrorTable;
 

@@ -132,6 +132,14 @@ export class Field {
     return text;
   }
 
+  /** Text of several lines that people read: line breaks and tabs, but nothing else that a terminal obeys. */
+  paragraph(charactersMax: number, options: { empty?: boolean } = {}): string {
+    const text = this.text(charactersMax, options);
+    if (controlPattern.test(text.replaceAll(/[\n\t]/g, '')))
+      this.refuse('must not contain control characters');
+    return text;
+  }
+
   /** A name such as `infusion-pump`, `rootfs` or `us`. */
   name(): string {
     const text = this.text(trustLimits.lineCharactersMax);

@@ -51,3 +51,10 @@ export {
   draftTimestamp,
   signDraft,
 } from './write.ts';
+export { encodeManifest, parseManifest } from './manifest.ts';
+export { encodePolicy, parsePolicy } from './policy.ts';
+export { parseDeviceRecord, verifyDeviceRecord } from './device-record.ts';
+export { type DeviceFacts, checkApplicability } from './applicability.ts';
+export { isTimeNonce, signTimeAnswer, verifyTimeAnswer } from './time.ts';
+export { isDeviceId, isFunctionName } from './fields.ts';
+export { type RoleChange, describeChange, describePolicyChange } from './describe.ts';

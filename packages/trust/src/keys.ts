@@ -78,7 +78,7 @@ export function publicKeyFrom(keyObject: KeyObject): PublicKey {
   if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') {
     // By way of the coordinates: OpenSSL would write a key that was read compressed as compressed again.
     const fixed = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
-    const pem = fixed.export({ type: 'spki', format: 'pem' }).toString();
+    const pem = fixed.export({ type: 'spki', format: 'pem' });
     const spki = fixed.export({ type: 'spki', format: 'der' });
     return complete({ keytype: 'ecdsa', scheme: 'ecdsa-sha2-nistp256', keyval: { public: pem } }, spki);
   }

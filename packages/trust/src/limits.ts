@@ -52,6 +52,8 @@ export const trustLimits = {
   lineCharactersMax: 256,
   /** Release notes: pages, not books. */
   notesCharactersMax: 32_000,
+  /** An impact assessment in its own words; a longer one is named by reference. */
+  impactCharactersMax: 8_000,
   /** Entries of any short list in a manifest, policy or record (compat, authors, images, tests, keys). */
   listEntriesMax: 64,
   /** People who hold keys of one product. */

@@ -10,7 +10,7 @@
  * Unknown fields of `signed` and of `x-airlock` are kept and ignored (TUF 4.1); nowhere else.
  */
 import { readSignatures } from './envelope.ts';
-import { Field, type JsonObject, readFields } from './fields.ts';
+import { type Field, type JsonObject, readFields } from './fields.ts';
 import { parseInstant } from './instant.ts';
 import { type PublicKey, readPublicKey } from './keys.ts';
 import { trustLimits } from './limits.ts';
@@ -299,7 +299,8 @@ function readTargets(field: Field, common: RoleCommon): TargetsView {
         .array()
         .map((path) => path.text(64));
       if (paths.length !== 1 || paths[0] !== `${name}/*`) refuse(role.at('paths'), `must be ["${name}/*"]`);
-      return { name, ...readRoleKeys(role, table, used) };
+      const { keys, threshold } = readRoleKeys(role, table, used);
+      return { name, keys, threshold };
     });
   refuseUnused(delegations.at('keys'), table, used);
   const length = policy.at('length').integer(1, trustLimits.policyBytesMax);

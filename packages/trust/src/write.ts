@@ -9,6 +9,7 @@
 import { Key, Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp } from '@tufjs/models';
 import { Delegations } from '@tufjs/models/dist/delegations.js';
 import { DelegatedRole, Role } from '@tufjs/models/dist/role.js';
+import type { JSONValue } from '@tufjs/models/dist/utils/types.js';
 import { sha256Hex, tufCanonicalBytes } from './canonical.ts';
 import { formatInstant } from './instant.ts';
 import { type PublicKey, publicKeyJson, type Signer } from './keys.ts';
@@ -48,9 +49,13 @@ function common(term: Term, airlock: Record<string, unknown>) {
     version: term.version,
     specVersion,
     expires: formatInstant(term.expires),
-    // A JSON copy: @tufjs/models wants plain JSON values and drops nothing.
-    unrecognizedFields: { 'x-airlock': JSON.parse(JSON.stringify(airlock)) },
+    unrecognizedFields: { 'x-airlock': plainJson(airlock) },
   };
+}
+
+/** A copy as plain JSON, which is all that @tufjs/models takes: fields that are undefined drop out. */
+function plainJson(value: unknown): JSONValue {
+  return JSON.parse(JSON.stringify(value)) as JSONValue;
 }
 
 function keyMap(keys: readonly PublicKey[]): Record<string, Key> {
@@ -203,7 +208,7 @@ export function draftDirectorTargets(
   const signed = new Targets(common(options, { repository: 'director', device: options.device }));
   if (options.assignment !== undefined) {
     const { product, version, length, sha256, assignment } = options.assignment;
-    const custom = JSON.parse(JSON.stringify(assignment));
+    const custom = plainJson(assignment);
     const path = `${product}/${version}.json`;
     signed.addTarget(new TargetFile({ path, length, hashes: { sha256 }, unrecognizedFields: { custom } }));
   }
