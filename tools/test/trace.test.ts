@@ -183,7 +183,7 @@ test('TEST-OTA-721 REQ-OTA-BUILD-05: reporter, every kind of end: each test coun
     "test('TEST-OTA-1 a', () => {});",
     "test('TEST-OTA-2 b', () => { throw new Error('no'); });",
     "test('TEST-OTA-3 c', (t) => t.skip('needs a tool'));",
-    "test.todo('TEST-OTA-4 d');",
+    "test('TEST-OTA-4 d', { todo: true });",
     "describe('together', () => { test('TEST-OTA-5 e', (t) => t.test('a step', () => {})); });",
   ].join('\n');
   const { results, complete } = reportOn(text, 'none');

@@ -1,0 +1,39 @@
+/**
+ * docs/dependencies.md has a row for each package that a package.json names, with the version that is pinned.
+ */
+import { isRecord, readJson, readText, repositoryFiles } from '../lib/repository.ts';
+
+export const dependenciesPage = 'docs/dependencies.md';
+
+function namedIn(root: string, file: string): [string, string][] {
+  const value = readJson(root, file);
+  if (!isRecord(value)) return [];
+  const groups = [value['dependencies'], value['devDependencies'], value['optionalDependencies']];
+  return groups
+    .filter((group) => isRecord(group))
+    .flatMap((group) =>
+      Object.entries(group).map(([name, version]): [string, string] => [name, String(version)]),
+    )
+    .filter(([name]) => !name.startsWith('@airlock/'));
+}
+
+export function checkDependencies(root: string): string[] {
+  const files = repositoryFiles(root).filter((name) => /^(?:[^/]+\/){0,2}package\.json$/.test(name));
+  const named = new Map(files.flatMap((file) => namedIn(root, file)));
+  const page = readText(root, dependenciesPage);
+  const rows = new Map(
+    [...page.matchAll(/^\| `([^`]+)` \| ([^|]+) \|/gm)].map((m) => [m[1] ?? '', (m[2] ?? '').trim()]),
+  );
+  return [
+    ...[...named].flatMap(([name, version]) => {
+      const exact = version.replace(/^npm:.*@/, '');
+      if (!/^\d/.test(exact)) return [`${name}: version ${version} is not pinned exactly`];
+      const row = rows.get(name);
+      if (row === undefined) return [`${dependenciesPage}: has no row for ${name}`];
+      return row === exact ? [] : [`${dependenciesPage}: says ${name} ${row}, package.json says ${exact}`];
+    }),
+    ...[...rows.keys()]
+      .filter((name) => !named.has(name))
+      .map((name) => `${dependenciesPage}: nothing depends on ${name}`),
+  ];
+}
