@@ -86,7 +86,7 @@ export function describePolicyChange(
 
 function compare(from: Units, to: Units): RoleChange[] {
   const subjects = [...new Set([...from.keys(), ...to.keys()])].toSorted(byNumberAndName);
-  return subjects.flatMap((subject) => {
+  return subjects.flatMap((subject): RoleChange[] => {
     const before = from.get(subject);
     const after = to.get(subject);
     if (before?.value === after?.value) return [];
@@ -110,10 +110,10 @@ function byNumberAndName(a: string, b: string): number {
   return pad(a) < pad(b) ? -1 : 1;
 }
 
-/** Everything outside printable ASCII escaped: no line break, no terminal command, no right-to-left text. */
+/** Backslash and everything outside printable ASCII escaped: no line break, no terminal command, nothing backwards. */
 function shown(value: string): string {
   const escaped = value.replaceAll(
-    /[^\x20-\x7e]/g,
+    /[^\x20-\x5b\x5d-\x7e]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
   if (escaped.length <= shownCharactersMax) return escaped;
@@ -121,21 +121,25 @@ function shown(value: string): string {
   return `${escaped.slice(0, shownCharactersMax)}... (${value.length} characters, sha256 ${hash})`;
 }
 
+/** `a.b` for plain names, `a["b.c"]` for all others, so that two places never have one path. */
+function pathTo(path: string, name: string): string {
+  if (/^[A-Za-z0-9_-]+$/.test(name)) return path === '' ? name : `${path}.${name}`;
+  return `${path}[${shown(JSON.stringify(name))}]`;
+}
+
 /** One unit per leaf of what no rule claims; empty lists and objects are leaves. */
 function addLeaves(units: Units, value: unknown, path: string): void {
   if (Array.isArray(value) && value.length > 0) {
     for (const [index, entry] of value.entries()) addLeaves(units, entry, `${path}[${index}]`);
   } else if (isObject(value) && Object.keys(value).length > 0) {
-    for (const [name, entry] of Object.entries(value)) {
-      addLeaves(units, entry, `${path}.${shown(JSON.stringify(name).slice(1, -1))}`);
-    }
+    for (const [name, entry] of Object.entries(value)) addLeaves(units, entry, pathTo(path, name));
   } else units.set(`field ${path}`, { value: JSON.stringify(value) });
 }
 
 /** Fields of `object` that no rule claimed. */
-function addOthers(units: Units, object: JsonObject, claimed: readonly string[], prefix: string): void {
+function addOthers(units: Units, object: JsonObject, claimed: readonly string[], path: string): void {
   for (const [name, value] of Object.entries(object)) {
-    if (!claimed.includes(name)) addLeaves(units, value, prefix + shown(JSON.stringify(name).slice(1, -1)));
+    if (!claimed.includes(name)) addLeaves(units, value, pathTo(path, name));
   }
 }
 
@@ -149,7 +153,7 @@ function roleUnits(view: RoleView): Units {
   const airlock = view.signed['x-airlock'];
   const claimed = claimRole(units, view);
   addOthers(units, view.signed, ['version', 'expires', 'x-airlock', ...claimed.signed], '');
-  if (isObject(airlock)) addOthers(units, airlock, claimed.airlock, 'x-airlock.');
+  if (isObject(airlock)) addOthers(units, airlock, claimed.airlock, 'x-airlock');
   return units;
 }
 
@@ -186,13 +190,12 @@ function claimRole(units: Units, view: RoleView): { signed: string[]; airlock: s
         units.set(`role ${role}`, { value: `version ${entry.version}, ${fileWords(entry)}` });
       }
       return { signed: ['meta'], airlock: [] };
-    case 'timestamp':
-      units.set('snapshot', {
-        value: `version ${view.snapshot.version}, ${fileWords(view.snapshot)}`,
-        verbs: setVerbs,
-      });
+    default: {
+      const { version } = view.snapshot;
+      units.set('snapshot', { value: `version ${version}, ${fileWords(view.snapshot)}`, verbs: setVerbs });
       units.set('issued', { value: formatInstant(view.issued), verbs: setVerbs });
       return { signed: ['meta'], airlock: ['issued'] };
+    }
   }
 }
 
@@ -229,7 +232,9 @@ function policyUnits(policy: Policy): Units {
     units.set('policy for emergencies', { value: thresholdWords(policy.emergency) });
   }
   for (const { keyId, holder, name, function: role } of policy.holders) {
-    units.set(`holder of key ${keyId}`, { value: `${name} (${holder}) in function ${role}` });
+    units.set(`holder of key ${keyId}`, {
+      value: `${JSON.stringify(name)}, id ${JSON.stringify(holder)}, in function ${role}`,
+    });
   }
   for (const id of policy.secureBootRevoked)
     units.set(`revoked secure-boot key ${shown(id)}`, { value: 'revoked' });
