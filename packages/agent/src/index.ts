@@ -1,0 +1,20 @@
+/** Public face of agent: the device's part, over ports. Adapters and the program come with it. */
+export { createAgent, type Agent, type AgentStatus, type PollOutcome } from './agent.ts';
+export { tuningDefault, type AgentPorts, type AgentSettings, type AgentTuning } from './settings.ts';
+export type { BootControl, BootControlState } from './ports/boot-control.ts';
+export { confirmedStartsDefault, trialTriesDefault } from './ports/boot-control.ts';
+export { DiskError, type Disk, type DiskFile } from './ports/disk.ts';
+export * from './ports/platform.ts';
+export type { ImageIdentity, SlotLayout } from './ports/slots.ts';
+export {
+  bootCopyBytes,
+  bootCopySpacingBytes,
+  bootFileBytes,
+  decodeBootCopy,
+  decodeBootFile,
+  encodeBootCopy,
+  encodeBootFile,
+  type BootFile,
+} from './durable/boot-codec.ts';
+export { bootFileControl, createBootFile } from './durable/boot-file.ts';
+export type { Attempt, AttemptResult, DeviceState, Installed } from './core/record.ts';
