@@ -1,0 +1,324 @@
+/**
+ * The agent's configuration, `airlock-agent-config/1`: one strict parser from bytes to a value.
+ *
+ * It keeps true: nothing is guessed, nothing unknown is ignored, and every refusal is one line with the file, the
+ * field and what was expected. Defaults stand here and nowhere else. Paths are resolved against the folder of the
+ * file. That the files named exist is left to those who open them.
+ */
+import { dirname, resolve } from 'node:path';
+import { fail, type GroupLetter, ok, type Result } from '@airlock/trust';
+import { trialTriesDefault } from './ports/boot-control.ts';
+import { ConfigFault, ConfigField } from './config-field.ts';
+
+export interface AgentConfig {
+  readonly device: string;
+  readonly product: string;
+  /** The state partition's folder: record, trust state, log. */
+  readonly stateFolder: string;
+  readonly server: {
+    /** Origin of the device listener; its host is the name that the server's certificate must bear. */
+    readonly url: string;
+    readonly authorityFile: string;
+    readonly certificateFile: string;
+    readonly keyFile: string;
+    /** `1.2` allows AEAD suites with forward secrecy beside TLS 1.3, for old proxies. */
+    readonly tlsMin: '1.3' | '1.2';
+  };
+  readonly logKeyFile: string;
+  readonly slots: Readonly<Record<string, Readonly<Record<GroupLetter, string>>>>;
+  readonly identity: { readonly kind: 'tar'; readonly component: string; readonly member: string };
+  readonly bootControl:
+    | { readonly kind: 'file'; readonly file: string }
+    | {
+        readonly kind: 'command';
+        readonly command: readonly string[];
+        readonly tries: 'counted' | 'one-shot';
+        readonly armingSurvivesPowerOff: boolean;
+        readonly timeLimitSeconds: number;
+      };
+  readonly selfTest: {
+    readonly tests: readonly {
+      readonly name: string;
+      readonly command: readonly string[];
+      readonly critical: boolean;
+      readonly timeLimitSeconds: number;
+    }[];
+    /** How long the built-in test tries to reach the server. */
+    readonly builtInTimeLimitSeconds: number;
+  };
+  readonly dataHooks?: {
+    readonly prepare: readonly string[];
+    readonly commit: readonly string[];
+    readonly revert: readonly string[];
+    readonly timeLimitSeconds: number;
+  };
+  readonly interlock: 'none' | { readonly command: readonly string[]; readonly timeLimitSeconds: number };
+  readonly poll: { readonly intervalSeconds: number };
+  readonly limits: AgentLimits;
+  /** Absent: the device has no secure boot. */
+  readonly secureBoot?: { readonly trustedKeys: readonly string[] };
+  readonly bootloaderVersion: number;
+  readonly fallbackAllowed: boolean;
+  readonly reboot: { readonly command: readonly string[] };
+  readonly commandLineFile: string;
+  readonly bootIdFile: string;
+}
+
+export interface AgentLimits {
+  readonly bytesPerSecondMax?: number;
+  /** When updates may be activated, in the device's time zone: minutes of the day `[from, to)`, days 0 (Sunday) to 6. */
+  readonly window?: {
+    readonly fromMinute: number;
+    readonly toMinute: number;
+    readonly days: readonly number[];
+  };
+  readonly attemptsPerReleaseMax: number;
+  /** Silence longer than this is reported as a possible freeze. */
+  readonly silenceSecondsMax: number;
+  readonly trialTries: number;
+}
+
+/** A configuration names a few dozen paths and programs. */
+export const configBytesMax = 256_000;
+const slotsMax = 16;
+const testsMax = 64;
+/** A program of the integrator may take an hour at most; longer ones are hung. */
+const programSecondsMax = 3600;
+const programSecondsDefault = 60;
+/** Three chances: one for a bad block, one for a power cut, one for bad luck. */
+const attemptsPerReleaseDefault = 3;
+/** Two weeks without a word are more than a holiday and less than the life of a director snapshot (30 days). */
+const silenceSecondsDefault = 14 * 24 * 3600;
+const daySeconds = 24 * 3600;
+
+const deviceForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const nameForm = /^[a-z][a-z0-9-]{0,31}$/;
+const nameExpected = 'a lower-case name such as rootfs (letters, digits, hyphens, at most 32)';
+
+/** Parses a configuration. `file` is its path. Errors: `OTA_CONFIG`, the message begins with the file and the field. */
+export function parseConfig(bytes: Uint8Array, file: string): Result<AgentConfig> {
+  try {
+    return ok(readConfig(new ConfigField(parseJson(bytes), ''), dirname(resolve(file))));
+  } catch (error) {
+    if (!(error instanceof ConfigFault)) throw error;
+    return fail('OTA_CONFIG', `${file}: ${error.field}: ${error.message}`, error.field);
+  }
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length > configBytesMax) {
+    throw new ConfigFault('the file', `expected at most ${configBytesMax} bytes, found ${bytes.length}`);
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replaceAll(/\s+/g, ' ') : 'it cannot be read';
+    throw new ConfigFault('the file', `expected JSON: ${reason}`);
+  }
+}
+
+const fields = [
+  'schema',
+  'device',
+  'product',
+  'stateFolder',
+  'server',
+  'logKeyFile',
+  'slots',
+  'identity',
+  'bootControl',
+  'selfTest',
+  'dataHooks',
+  'interlock',
+  'poll',
+  'limits',
+  'secureBoot',
+  'bootloaderVersion',
+  'fallbackAllowed',
+  'reboot',
+  'commandLineFile',
+  'bootIdFile',
+] as const;
+
+function readConfig(config: ConfigField, folder: string): AgentConfig {
+  const path = (field: ConfigField): string => resolve(folder, field.text('a path'));
+  config.object([...fields]);
+  config.at('schema').oneOf(['airlock-agent-config/1']);
+  const slots = readSlots(config.at('slots'), path);
+  const dataHooks = config.optional('dataHooks', readDataHooks);
+  const secureBoot = config.optional('secureBoot', (field) => ({
+    trustedKeys: field
+      .object(['trustedKeys'])
+      .at('trustedKeys')
+      .list(64)
+      .map((key) => key.text('a key id')),
+  }));
+  return {
+    device: config.at('device').matching(deviceForm, 'a device id (letters, digits, . _ -, at most 64)'),
+    product: config.at('product').matching(nameForm, nameExpected),
+    stateFolder: path(config.at('stateFolder')),
+    server: readServer(config.at('server'), path),
+    logKeyFile: path(config.at('logKeyFile')),
+    slots,
+    identity: readIdentity(config.at('identity'), Object.keys(slots)),
+    bootControl: readBootControl(config.at('bootControl'), path),
+    selfTest: readSelfTest(config.at('selfTest')),
+    ...(dataHooks === undefined ? {} : { dataHooks }),
+    interlock: readInterlock(config.at('interlock')),
+    poll: {
+      intervalSeconds: config
+        .at('poll')
+        .object(['intervalSeconds'])
+        .at('intervalSeconds')
+        .integer(1, daySeconds, 'seconds'),
+    },
+    limits: config.optional('limits', readLimits) ?? limitsDefault,
+    ...(secureBoot === undefined ? {} : { secureBoot }),
+    bootloaderVersion: config.at('bootloaderVersion').integer(0, 2 ** 31 - 1),
+    fallbackAllowed: config.optional('fallbackAllowed', (field) => field.boolean()) ?? true,
+    reboot: { command: config.at('reboot').object(['command']).at('command').command() },
+    commandLineFile: config.optional('commandLineFile', path) ?? '/proc/cmdline',
+    bootIdFile: config.optional('bootIdFile', path) ?? '/proc/sys/kernel/random/boot_id',
+  };
+}
+
+function readServer(server: ConfigField, path: (field: ConfigField) => string): AgentConfig['server'] {
+  server.object(['url', 'authorityFile', 'certificateFile', 'keyFile', 'tlsMin']);
+  const url: ConfigField = server.at('url');
+  const expected = 'an address such as https://updates.example.com:8443 with nothing behind the port';
+  const text = url.text(expected);
+  const parsed = URL.parse(text);
+  const plain = text === parsed?.origin || text === `${parsed?.origin}/`;
+  if (parsed === null || !plain || parsed.protocol !== 'https:') url.refuse(expected);
+  return {
+    url: parsed.origin,
+    authorityFile: path(server.at('authorityFile')),
+    certificateFile: path(server.at('certificateFile')),
+    keyFile: path(server.at('keyFile')),
+    tlsMin: server.optional('tlsMin', (field) => field.oneOf(['1.3', '1.2'])) ?? '1.3',
+  };
+}
+
+function readSlots(slots: ConfigField, path: (field: ConfigField) => string): AgentConfig['slots'] {
+  const taken = new Set<string>();
+  return Object.fromEntries(
+    slots.map(slotsMax).map(([component, pair]) => {
+      if (!nameForm.test(component)) slots.refuse(`${nameExpected} as the name of each component`);
+      pair.object(['A', 'B']);
+      const letters = (['A', 'B'] as const).map((letter) => {
+        const field = pair.at(letter);
+        const place = path(field);
+        // One file as two slots would make writing the other group overwrite the running one.
+        if (taken.has(place)) field.refuse('a path that no other slot has');
+        taken.add(place);
+        return place;
+      });
+      return [component, { A: letters[0] ?? '', B: letters[1] ?? '' }];
+    }),
+  );
+}
+
+function readIdentity(identity: ConfigField, components: readonly string[]): AgentConfig['identity'] {
+  identity.object(['kind', 'component', 'member']);
+  return {
+    kind: identity.at('kind').oneOf(['tar']),
+    component: identity.at('component').oneOf(components),
+    member: identity.at('member').text('the name of a member of the tar'),
+  };
+}
+
+function readBootControl(
+  control: ConfigField,
+  path: (field: ConfigField) => string,
+): AgentConfig['bootControl'] {
+  const kind = control.at('kind').oneOf(['file', 'command']);
+  if (kind === 'file') {
+    control.object(['kind', 'file']);
+    return { kind, file: path(control.at('file')) };
+  }
+  control.object(['kind', 'command', 'tries', 'armingSurvivesPowerOff', 'timeLimitSeconds']);
+  return {
+    kind,
+    command: control.at('command').command(),
+    tries: control.at('tries').oneOf(['counted', 'one-shot']),
+    armingSurvivesPowerOff: control.at('armingSurvivesPowerOff').boolean(),
+    timeLimitSeconds: timeLimit(control),
+  };
+}
+
+function readSelfTest(selfTest: ConfigField): AgentConfig['selfTest'] {
+  selfTest.object(['tests', 'builtInTimeLimitSeconds']);
+  const names = new Set<string>();
+  const tests = selfTest
+    .at('tests')
+    .list(testsMax)
+    .map((test) => {
+      test.object(['name', 'command', 'critical', 'timeLimitSeconds']);
+      const name = test.at('name').matching(nameForm, nameExpected);
+      if (names.has(name) || name === 'built-in') test.at('name').refuse('a name that no other test has');
+      names.add(name);
+      const critical = test.at('critical').boolean();
+      return { name, command: test.at('command').command(), critical, timeLimitSeconds: timeLimit(test) };
+    });
+  const builtIn = selfTest.optional('builtInTimeLimitSeconds', (field) =>
+    field.integer(1, programSecondsMax, 'seconds'),
+  );
+  return { tests, builtInTimeLimitSeconds: builtIn ?? programSecondsDefault };
+}
+
+function readDataHooks(hooks: ConfigField): NonNullable<AgentConfig['dataHooks']> {
+  hooks.object(['prepare', 'commit', 'revert', 'timeLimitSeconds']);
+  return {
+    prepare: hooks.at('prepare').command(),
+    commit: hooks.at('commit').command(),
+    revert: hooks.at('revert').command(),
+    timeLimitSeconds: timeLimit(hooks),
+  };
+}
+
+/** There is no default: that a device may restart at any moment is a decision that somebody has to write down. */
+function readInterlock(interlock: ConfigField): AgentConfig['interlock'] {
+  if (interlock.is('none')) return 'none';
+  if (interlock.is(undefined)) interlock.refuse('"none", or an object with command and timeLimitSeconds');
+  interlock.object(['command', 'timeLimitSeconds']);
+  return { command: interlock.at('command').command(), timeLimitSeconds: timeLimit(interlock) };
+}
+
+function timeLimit(field: ConfigField): number {
+  const limit = field.optional('timeLimitSeconds', (entry) => entry.integer(1, programSecondsMax, 'seconds'));
+  return limit ?? programSecondsDefault;
+}
+
+const limitsDefault: AgentLimits = {
+  attemptsPerReleaseMax: attemptsPerReleaseDefault,
+  silenceSecondsMax: silenceSecondsDefault,
+  trialTries: trialTriesDefault,
+};
+
+function readLimits(limits: ConfigField): AgentLimits {
+  limits.object(['bytesPerSecondMax', 'window', 'attemptsPerReleaseMax', 'silenceSecondsMax', 'trialTries']);
+  // Below 1 kB/s the smallest image would take days and every idle limit would strike first.
+  const rate = limits.optional('bytesPerSecondMax', (field) =>
+    field.integer(1000, 2 ** 40, 'bytes per second'),
+  );
+  const window = limits.optional('window', (field) => {
+    field.object(['fromMinute', 'toMinute', 'days']);
+    const days = field
+      .at('days')
+      .list(7)
+      .map((day) => day.integer(0, 6));
+    if (days.length === 0) field.at('days').refuse('at least one day, 0 (Sunday) to 6');
+    const fromMinute = field.at('fromMinute').integer(0, 1439, 'minutes');
+    return { fromMinute, toMinute: field.at('toMinute').integer(0, 1440, 'minutes'), days };
+  });
+  const count = (name: string, max: number, unit = ''): number | undefined =>
+    limits.optional(name, (field) => field.integer(1, max, unit));
+  return {
+    ...(rate === undefined ? {} : { bytesPerSecondMax: rate }),
+    ...(window === undefined ? {} : { window }),
+    attemptsPerReleaseMax: count('attemptsPerReleaseMax', 100) ?? limitsDefault.attemptsPerReleaseMax,
+    silenceSecondsMax:
+      count('silenceSecondsMax', 3660 * daySeconds, 'seconds') ?? limitsDefault.silenceSecondsMax,
+    trialTries: count('trialTries', 16) ?? limitsDefault.trialTries,
+  };
+}
