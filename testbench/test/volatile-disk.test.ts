@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { CutTrigger, writeCutPlan } from '../src/power-cut/cut-plan.ts';
 import { settle } from '../src/power-cut/settle.ts';
 import { openVolatileDisk } from '../src/power-cut/volatile-disk.ts';

@@ -64,7 +64,7 @@ async function unpackPrograms(slotFile: string, folder: string): Promise<readonl
     archive.on('error', (error) => entries.destroy(error));
     const names: string[] = [];
     for await (const entry of entries) {
-      const { name, size = 0 } = entry.header;
+      const { name, size } = entry.header;
       if (name.startsWith(payloadFolder)) break;
       if (name !== basename(name) || size > programBytesMax || names.length >= programsMax) return undefined;
       names.push(name);

@@ -41,7 +41,7 @@ export class VirtualDevice {
   readonly #scratch: string;
   #powered = false;
   #life: Promise<void> | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   #boots = 0;
   #cutWaits = false;
   #kill: (() => void) | undefined;
@@ -64,7 +64,7 @@ export class VirtualDevice {
     if (this.#powered) return;
     this.#powered = true;
     this.#life = this.#live().catch((error: unknown) => {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#powered = false;
     });
   }
