@@ -29,47 +29,47 @@ export const trustErrors = {
   OTA_BAD_SIGNATURE: {
     summary: "A file carries fewer valid signatures than its role's threshold.",
     remedy: 'Check who signed it and with which key; sign again with the keys that the delegator names.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository-session.ts#codeOf',
   },
   OTA_EXPIRED: {
     summary: 'A metadata file is past its expiry.',
     remedy: 'Renew the role; running software is not touched.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository.ts#expired',
   },
   OTA_ROLLBACK_METADATA: {
     summary: 'A metadata file is older than one that was verified before.',
     remedy: 'Publish a version above the highest one; after a restored backup import the missing file.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository-session.ts#rolledBack',
   },
   OTA_SAME_VERSION_CHANGED: {
     summary: 'A metadata file has a known version number but another content.',
     remedy: 'A number once signed is never used again: publish the next number.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository-session.ts#checkMemory',
   },
   OTA_MISSING_FILE: {
     summary: 'A file that other metadata names was not served.',
     remedy: "Check that the server has the file; import it from a signer's machine.",
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository.ts#missing',
   },
   OTA_WRONG_BINDING: {
     summary: 'Metadata was made for another repository, product or device.',
     remedy: 'Check what was published where; suspect a replay.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository-session.ts#checkBinding',
   },
   OTA_TIMESTAMP_LIFE: {
     summary: 'A timestamp lives longer than is allowed outside offline bundles.',
     remedy: 'Issue a shorter timestamp, or install it as a bundle.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository.ts#judgeTimestamp',
   },
   OTA_KEY_SHARED: {
     summary: 'One key or one holder stands in two places that must be separate.',
     remedy: 'Give each function keys and holders of its own.',
-    decidedIn: 'packages/trust/src/separation.ts#',
+    decidedIn: 'packages/trust/src/separation.ts#shared',
   },
   OTA_BAD_DELEGATION: {
     summary: 'A delegation has a form that is not allowed.',
     remedy: 'Delegate each function once, terminating, with its one path; publish targets again.',
-    decidedIn: 'packages/trust/src/functions.ts#',
+    decidedIn: 'packages/trust/src/read.ts#readTargets',
   },
   OTA_POLICY: {
     summary: 'The policy is missing or not valid.',
@@ -79,27 +79,27 @@ export const trustErrors = {
   OTA_BELOW_MINIMUM: {
     summary: 'The repository offers a function with a lower threshold than is demanded.',
     remedy: "Raise the function's threshold in targets; lowering the minimum takes a root ceremony.",
-    decidedIn: 'packages/trust/src/demand.ts#',
+    decidedIn: 'packages/trust/src/demand.ts#checkOffered',
   },
   OTA_DEMAND_UNKNOWN: {
     summary: "The device's class or market, or a function demanded, is not known.",
     remedy: 'Add the class or market to policy and root minimum, or correct the device record.',
-    decidedIn: 'packages/trust/src/demand.ts#',
+    decidedIn: 'packages/trust/src/demand.ts#checkOffered',
   },
   OTA_NOT_APPROVED: {
     summary: 'A function that must approve this release does not list it.',
     remedy: 'Have the function named in the message approve the release.',
-    decidedIn: 'packages/trust/src/agreement.ts#',
+    decidedIn: 'packages/trust/src/agreement.ts#listing',
   },
   OTA_WITHDRAWN: {
     summary: 'A function that approved this release has withdrawn it.',
     remedy: 'Assign another release.',
-    decidedIn: 'packages/trust/src/agreement.ts#',
+    decidedIn: 'packages/trust/src/agreement.ts#agree',
   },
   OTA_AGREEMENT: {
     summary: 'Director and image repository do not describe the same manifest.',
     remedy: "Assign the release again; suspect the director's keys.",
-    decidedIn: 'packages/trust/src/agreement.ts#',
+    decidedIn: 'packages/trust/src/agreement.ts#listing',
   },
   OTA_MANIFEST: {
     summary: 'The manifest is not valid.',
@@ -109,12 +109,17 @@ export const trustErrors = {
   OTA_HASH_MISMATCH: {
     summary: 'Bytes do not have the length or hash that signed metadata gives.',
     remedy: 'Fetch again; if it persists, the file at the server is damaged.',
-    decidedIn: 'packages/trust/src/repository.ts#',
+    decidedIn: 'packages/trust/src/repository-session.ts#checkReference',
   },
   OTA_DEVICE_RECORD: {
     summary: 'The device record is not valid or not signed by a provisioning key.',
     remedy: 'Issue a device record with a higher number.',
     decidedIn: 'packages/trust/src/device-record.ts#verifyDeviceRecord',
+  },
+  OTA_TRUST_STATE: {
+    summary: 'The stored trust state cannot be read.',
+    remedy: 'The device keeps its running software; provision its trust state again at service.',
+    decidedIn: 'packages/trust/src/state.ts#parseTrustState',
   },
   OTA_WRONG_PRODUCT: {
     summary: 'The release is for another product.',
@@ -124,7 +129,7 @@ export const trustErrors = {
   OTA_WRONG_CLASS: {
     summary: "The manifest's safety class is not the device's.",
     remedy: "Assign a release made for the device's class.",
-    decidedIn: 'packages/trust/src/demand.ts#',
+    decidedIn: 'packages/trust/src/demand.ts#computeDemand',
   },
   OTA_INCOMPATIBLE: {
     summary: 'The release and the device share no compat entry.',

@@ -58,3 +58,17 @@ export { type DeviceFacts, checkApplicability } from './applicability.ts';
 export { isTimeNonce, signTimeAnswer, verifyTimeAnswer } from './time.ts';
 export { isDeviceId, isFunctionName } from './fields.ts';
 export { type RoleChange, describeChange, describePolicyChange } from './describe.ts';
+export {
+  type Fetched,
+  type RepositoryStep,
+} from './repository-session.ts';
+export { checkTrust } from './check.ts';
+export { type FunctionRole, type ImageView, checkImageRepository, verifyRoleFile } from './check-image.ts';
+export {
+  encodeTrustState,
+  heldDeviceRecord,
+  newRepositoryState,
+  newTrustState,
+  parseTrustState,
+  updateDeviceRecord,
+} from './state.ts';
