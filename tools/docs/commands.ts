@@ -39,7 +39,7 @@ export function shellLines(text: string): string[] {
 }
 
 /** Programs of the workspace: name to file. */
-export function programsOf(root: string): Map<string, string> {
+function programsOf(root: string): Map<string, string> {
   const manifests = repositoryFiles(root).filter((name) =>
     /^(?:packages\/[^/]+|testbench)\/package\.json$/.test(name),
   );

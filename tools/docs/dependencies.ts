@@ -3,7 +3,7 @@
  */
 import { isRecord, readJson, readText, repositoryFiles } from '../lib/repository.ts';
 
-export const dependenciesPage = 'docs/dependencies.md';
+const dependenciesPage = 'docs/dependencies.md';
 
 function namedIn(root: string, file: string): [string, string][] {
   const value = readJson(root, file);

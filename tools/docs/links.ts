@@ -8,7 +8,7 @@ import path from 'node:path';
 import { readText, repositoryFiles } from '../lib/repository.ts';
 
 /** The text without fenced blocks, with as many lines. */
-export function withoutFences(text: string): string {
+function withoutFences(text: string): string {
   return text.replaceAll(/^(```|~~~)[\s\S]*?^\1.*$/gm, (block) => block.replaceAll(/[^\n]/g, ''));
 }
 

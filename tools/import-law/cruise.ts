@@ -13,7 +13,7 @@ import type { Law } from './law.ts';
 import { entriesOf } from './packages.ts';
 import { rulesOf } from './rules.ts';
 
-export interface Violation {
+interface Violation {
   readonly rule: string;
   readonly from: string;
   readonly to: string;

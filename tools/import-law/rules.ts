@@ -58,7 +58,8 @@ function builtinRules(own: PackageLaw): IForbiddenRuleType[] {
       comment: `${own.pure.join(', ')} of ${own.name} do no I/O; built-ins allowed: ${own.pureBuiltins.join(', ') || 'none'}.`,
       severity: 'error',
       from: { path: `^${anyOf(own.pure.map((folder) => `${own.folder}/${folder}`))}/` },
-      to: { dependencyTypes: ['core'], ...allowed },
+      // A type does nothing: only what exists at run time counts.
+      to: { dependencyTypes: ['core'], dependencyTypesNot: ['type-only'], ...allowed },
     },
   ];
 }

@@ -77,7 +77,8 @@ const clean: Files = {
   'packages/agent/src/core/step.ts':
     "import { createHash } from 'node:crypto';\nimport type { Disk } from '../ports/disk.ts';\n" +
     "import { codes } from '@airlock/protocol';\nexport const step = (disk: Disk): unknown => [disk, codes, createHash];\n",
-  'packages/agent/src/ports/disk.ts': 'export interface Disk { readonly path: string }\n',
+  'packages/agent/src/ports/disk.ts':
+    "import type { Stats } from 'node:fs';\nexport interface Disk { readonly path: string; readonly stats?: Stats }\n",
   'packages/agent/src/adapters/disk.ts':
     "import { open } from 'node:fs';\nimport type { Disk } from '../ports/disk.ts';\n" +
     'export const disk: Disk = { path: String(open) };\n',
