@@ -1,0 +1,32 @@
+/**
+ * Programs that the demo's images carry beside the agent: self-test, data hooks, and agents that fail on purpose.
+ *
+ * Texts, not files of the repository: they are part of an image, and the virtual device runs what the image holds.
+ */
+import { dataHookProgram, pumpTestProgram } from './virtual-device/device-config.ts';
+
+const passingTest = `// Stands for a test of the pump's motor: passes.
+console.log('motor turns at 120 rpm');
+`;
+
+const failingTest = `// Stands for a test of the pump's motor: this version's driver is broken.
+console.error('motor does not turn');
+process.exit(1);
+`;
+
+/** Idempotent: says in one small file what the data is prepared for. */
+const dataHook = `import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+const [, , act, folder] = process.argv;
+writeFileSync(join(folder, 'application-data.json'), JSON.stringify({ act }) + '\\n');
+`;
+
+/** An "agent" that ends at once: the kernel has no init any more and resets. */
+export const brokenAgent = new TextEncoder().encode(`console.error('cannot start');\nprocess.exit(70);\n`);
+
+export function demoPrograms(selfTest: 'passes' | 'fails'): Readonly<Record<string, string>> {
+  return {
+    [pumpTestProgram]: selfTest === 'passes' ? passingTest : failingTest,
+    [dataHookProgram]: dataHook,
+  };
+}
