@@ -37,13 +37,16 @@ export interface Signer {
 }
 
 const ed25519SpkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+/** SPKI of an uncompressed point on P-256: this prefix, then X and Y of 32 bytes each. */
+const p256SpkiPrefix = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex');
+const p256SpkiBytes = p256SpkiPrefix.length + 64;
 const ed25519HexPattern = /^[0-9a-f]{64}$/;
 /** A P-256 signature in DER is at most 72 bytes, an Ed25519 one 64. */
 const signatureBytesMax = 72;
 
 /**
  * The eight points of small order, and their other encodings, without the sign bit. With one of them as public key
- * anybody can make a signature that verifies for every message, and OpenSSL does not refuse it.
+ * anybody can make a signature that verifies for every message. Node 26 refuses them when verifying, Node 20 did not.
  */
 const smallOrderPoints: ReadonlySet<string> = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
@@ -100,7 +103,7 @@ function keyObjectOf(json: PublicKeyJson): KeyObject {
 export function readPublicKey(field: Field): PublicKey {
   field.object(['keytype', 'scheme', 'keyval']);
   const keytype = field.at('keytype').choice(['ed25519', 'ecdsa']);
-  const scheme = field.at('scheme').choice([keytype === 'ecdsa' ? 'ecdsa-sha2-nistp256' : 'ed25519']);
+  field.at('scheme').choice([keytype === 'ecdsa' ? 'ecdsa-sha2-nistp256' : 'ed25519']);
   const keyval = field.at('keyval');
   keyval.object(['public']);
   const encoded = keyval.at('public');
@@ -109,19 +112,35 @@ export function readPublicKey(field: Field): PublicKey {
     if (!ed25519HexPattern.test(text)) encoded.refuse('must be 64 lower-case hex digits');
     if (smallOrderPoints.has(withoutSignBit(text))) encoded.refuse('is a point of small order, no key');
   }
-  const json = { keytype, scheme, keyval: { public: text } };
-  let key: PublicKey;
-  try {
-    key = publicKeyFrom(keyObjectOf(json));
-  } catch {
-    return encoded.refuse('is not a public key of its type');
+  // The encodings are compared byte by byte, not read and exported again: that was a fifth of a whole check's time.
+  if (keytype === 'ed25519') {
+    const spki = Buffer.concat([ed25519SpkiPrefix, Buffer.from(text, 'hex')]);
+    return complete({ keytype, scheme: 'ed25519', keyval: { public: text } }, spki);
   }
-  if (key.keytype !== keytype || key.keyval.public !== text) {
-    encoded.refuse(
+  const spki = p256SpkiOf(text);
+  if (spki === undefined) {
+    return encoded.refuse(
       'must be encoded as Node writes it: PEM of the uncompressed SPKI with its final line break',
     );
   }
-  return key;
+  try {
+    // Refuses a point that is not on the curve.
+    createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  } catch {
+    return encoded.refuse('is not a public key of its type');
+  }
+  return complete({ keytype, scheme: 'ecdsa-sha2-nistp256', keyval: { public: text } }, spki);
+}
+
+/** The DER in a P-256 key's PEM, if it is an uncompressed point and the PEM is exactly the one that Node writes. */
+function p256SpkiOf(pem: string): Buffer | undefined {
+  const spki = Buffer.from(pem.split('\n').slice(1, 3).join(''), 'base64');
+  if (spki.length !== p256SpkiBytes || !spki.subarray(0, p256SpkiPrefix.length).equals(p256SpkiPrefix)) {
+    return undefined;
+  }
+  const base64 = spki.toString('base64');
+  const lines = `${base64.slice(0, 64)}\n${base64.slice(64)}`;
+  return pem === `-----BEGIN PUBLIC KEY-----\n${lines}\n-----END PUBLIC KEY-----\n` ? spki : undefined;
 }
 
 /**

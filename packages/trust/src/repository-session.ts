@@ -150,15 +150,20 @@ export function matches(reference: Reference, bytes: Uint8Array): boolean {
 /**
  * Compares a role with what is remembered of it, and returns the new memory. A memory made under other keys of the
  * role itself says nothing any more: only so can a stolen key's jump to the highest number be cured (TUF 5.3.11).
+ * `held` says that the file is the one kept with the memory.
  * Errors: `OTA_ROLLBACK_METADATA`, `OTA_SAME_VERSION_CHANGED`.
  */
 export function checkMemory(
   memory: RoleMemory | undefined,
   view: RoleView,
   keyIds: readonly string[],
+  held: boolean,
 ): Result<RoleMemory> {
+  const remembered = memory !== undefined && sameKeys(memory.keyIds, keyIds);
+  // The very file that the memory was made of: hashing its content again would tell nothing.
+  if (held && remembered && memory.version === view.version) return ok(memory);
   const next = { version: view.version, signedSha256: sha256Hex(tufCanonicalBytes(view.signed)), keyIds };
-  if (memory === undefined || !sameKeys(memory.keyIds, keyIds)) return ok(next);
+  if (!remembered) return ok(next);
   const { role } = view;
   if (next.version < memory.version) return rolledBack(role, next.version, memory.version);
   if (next.version === memory.version && next.signedSha256 !== memory.signedSha256) {

@@ -115,7 +115,12 @@ function acceptTimestamp(session: Session, fetched: Fetched): Result<Accepted<Ti
   const judged = judgeTimestamp(session, view.value);
   if (!judged.ok) return judged;
   const keyIds = keyIdsOf(session.root, 'timestamp');
-  const memory = checkMemory(own(session.state.memory, 'timestamp'), view.value, keyIds);
+  const memory = checkMemory(
+    own(session.state.memory, 'timestamp'),
+    view.value,
+    keyIds,
+    fetched === undefined,
+  );
   if (!memory.ok) return memory;
   // 5.4.3: an equal version (and so, by memory, an equal content) leaves the held file in force.
   const same = held !== undefined && held.version === view.value.version;
@@ -177,7 +182,7 @@ function* acceptSnapshot(
   if (bytes === undefined) return missing(name);
   const view = judgeSnapshot(session, reference, bytes);
   if (!view.ok) return view;
-  const memory = checkMemory(remembered, view.value, keyIds);
+  const memory = checkMemory(remembered, view.value, keyIds, !changed);
   if (!memory.ok) return memory;
   if (changed && held !== undefined) {
     // 5.5.5 compares with the old snapshot. It is trusted already; its age and version are no errors here.
@@ -249,7 +254,7 @@ export function* loadRole<K extends 'targets' | 'director-targets' | 'function'>
     name: role,
   });
   if (!view.ok) return view;
-  const memory = checkMemory(own(session.state.memory, role), view.value, keyIdsIn(delegated));
+  const memory = checkMemory(own(session.state.memory, role), view.value, keyIdsIn(delegated), !changed);
   if (!memory.ok) return memory;
   const delegator = kind === 'function' ? 'targets' : 'root';
   const trusted = guarded(role, () =>
