@@ -8,19 +8,20 @@ import { report, repositoryRoot } from '../lib/repository.ts';
 import { checkCommands } from './commands.ts';
 import { checkDependencies } from './dependencies.ts';
 import { checkErrorTables, readErrorTables } from './error-tables.ts';
-import { checkErrorsPage, errorsPage, errorsPageText } from './errors-page.ts';
 import { checkLinks } from './links.ts';
+import { checkPages, makePages } from './pages.ts';
 import { checkTidiness } from './tidy.ts';
 
 const tables = await readErrorTables(repositoryRoot);
+const pages = await makePages(tables);
 if (process.argv.includes('--write'))
-  writeFileSync(path.join(repositoryRoot, errorsPage), errorsPageText(tables));
+  for (const { file, text } of pages) writeFileSync(path.join(repositoryRoot, file), text);
 
 const problems = [
   ...checkTidiness(repositoryRoot),
   ...checkLinks(repositoryRoot),
   ...checkErrorTables(repositoryRoot, tables),
-  ...checkErrorsPage(repositoryRoot, tables),
+  ...checkPages(repositoryRoot, pages),
   ...checkDependencies(repositoryRoot),
   ...(await checkCommands(repositoryRoot)),
 ];

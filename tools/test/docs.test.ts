@@ -8,8 +8,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { judgeCommand, shellLines, unknownScripts } from '../docs/commands.ts';
 import { checkErrorTables, declarationsNamed, type ErrorTableFile } from '../docs/error-tables.ts';
-import { errorsPageText } from '../docs/errors-page.ts';
 import { anchorsOf, brokenLinks, lostPaths } from '../docs/links.ts';
+import { checkPages, errorsPage, statesPage } from '../docs/pages.ts';
 import { readTidyRules, tidyFile } from '../docs/tidy.ts';
 import { repositoryRoot } from '../lib/repository.ts';
 
@@ -115,7 +115,7 @@ test('TEST-OTA-733 REQ-OTA-BUILD-03: error tables, wrong place, unused and doubl
 test('TEST-OTA-734 REQ-OTA-BUILD-03: error page, made from tables: a row for each code, with its place', () => {
   const decidedIn = 'packages/a/src/decide.ts#decide';
   const entries = [{ code: 'OTA_A', summary: 'a | b', remedy: 'r', decidedIn, httpStatus: 409 }];
-  const page = errorsPageText([{ file: 'packages/a/src/errors.ts', title: 'Title', entries }]);
+  const page = errorsPage([{ file: 'packages/a/src/errors.ts', title: 'Title', entries }]).text;
   assert.ok(page.includes('## Title'));
   assert.ok(
     page.includes(
@@ -135,6 +135,20 @@ test('TEST-OTA-735 REQ-OTA-BUILD-03: declarations, functions, methods and consta
     [1, 1, 1, 0],
   );
   assert.ok(declarationsNamed(text, 'three')[0]?.includes('"C"'));
+});
+
+test('TEST-OTA-737 REQ-OTA-BUILD-04: made pages, as written, changed and lost: only the one as written is current', () => {
+  const page = statesPage(
+    'stateDiagram-v2',
+    [{ name: 'begin', from: 'Idle', event: 'begin', to: 'Fetching' }],
+    [],
+  );
+  assert.ok(page.text.includes('| Idle | begin | begin | Fetching |'));
+  withFiles({ [page.file]: page.text }, (root) => {
+    assert.deepEqual(checkPages(root, [page]), []);
+    assert.equal(checkPages(root, [{ ...page, text: `${page.text}x` }]).length, 1);
+    assert.equal(checkPages(root, [{ ...page, file: 'docs/gone.md' }]).length, 1);
+  });
 });
 
 test('TEST-OTA-736 REQ-OTA-BUILD-04: tidiness, long or headless files, forbidden words and synonyms: are told with their line', () => {
