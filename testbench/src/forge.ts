@@ -8,6 +8,7 @@ import {
   draftDirectorTargets,
   draftSnapshot,
   draftTimestamp,
+  sha256Hex,
   type Signer,
   signDraft,
   type UtcSeconds,
@@ -21,13 +22,18 @@ export interface StolenKeys {
   readonly timestamp: Signer;
 }
 
+/** The release that the thief wants installed. */
 export interface ForgedRelease {
   readonly product: string;
   readonly version: number;
-  readonly length: number;
-  readonly sha256: string;
+  readonly manifestText: string;
+  /** Functions under whose name the manifest is laid out; whether they list it is another matter. */
+  readonly functions: readonly string[];
 }
 
+/** The real director publishes a few versions in the time that a scenario takes. */
+const versionsAhead = 1000;
+let lastVersion = 0;
 const weekSeconds = 7 * 24 * 3600;
 const daySeconds = 24 * 3600;
 const encoder = new TextEncoder();
@@ -42,10 +48,19 @@ export function forgeDirector(options: {
   readonly now: UtcSeconds;
 }): Files {
   const { answer, device, keys, release, now } = options;
-  // Above every version that the real director will use for a while: it takes them from Unix seconds.
-  const version = now + 1000 + Math.floor(performance.now());
+  // Above every version that the real director has used: it takes them from Unix seconds.
+  lastVersion = Math.max(lastVersion + 1, now + versionsAhead);
+  const version = lastVersion;
   const term = { version, device, repository: 'director' as const };
-  const assignment = { ...release, assignment: { rollout: 'stolen', consentRequired: false } };
+  const manifest = encoder.encode(release.manifestText);
+  const sha256 = sha256Hex(manifest);
+  const assignment = {
+    product: release.product,
+    version: release.version,
+    length: manifest.length,
+    sha256,
+    assignment: { rollout: 'stolen', consentRequired: false },
+  };
   const targets = signDraft(
     draftDirectorTargets({ version, device, expires: now + weekSeconds, assignment }),
     [keys.targets],
@@ -61,6 +76,12 @@ export function forgeDirector(options: {
     etag: `"forged-${version}"`,
     files: {
       ...withoutDirector(answer.files),
+      ...Object.fromEntries(
+        release.functions.map((name) => [
+          `image/targets/${name}/${sha256}.${release.version}.json`,
+          release.manifestText,
+        ]),
+      ),
       [`director/${version}.targets.json`]: decoder.decode(targets),
       [`director/${version}.snapshot.json`]: decoder.decode(snapshot),
       'director/timestamp.json': decoder.decode(timestamp),

@@ -2,7 +2,7 @@
  * Hostile server: answers devices with the real server's own TLS identity, and lies where a scenario wants it to.
  *
  * It stands for an attacker who took the server over. What the real server would say it learns by asking it with the
- * device's own certificate, which is how it is spared a second implementation of the device API; then `tamper`
+ * device's own certificate, which is how it is spared a second implementation of the device API; then a lie
  * changes the answer. It speaks HTTP/1.1 over TLS 1.3, one upstream request per request, and judges nothing.
  */
 import { readFileSync } from 'node:fs';
@@ -23,14 +23,17 @@ export interface HostileServerOptions {
   readonly upstream?: { readonly url: string; readonly authorityFile: string };
   /** The device's certificate and key, for asking the real server in its name. */
   readonly deviceIdentity: (device: string) => { readonly certificateFile: string; readonly keyFile: string };
-  /** Changes a check-in's answer; the answer given is what the real server said to "I hold nothing". */
-  readonly tamper?: (answer: Files, device: string) => Files;
 }
+
+/** Changes a check-in's answer; given is what the real server said to a device that holds nothing. */
+export type Tamper = (answer: Files, device: string) => Files;
 
 export interface HostileServer {
   readonly url: string;
   /** Path and query of every request, oldest first. */
   readonly requests: readonly string[];
+  /** From now on answers are changed so; undefined: the truth is told. */
+  lie(tamper: Tamper | undefined): void;
   close(): Promise<void>;
 }
 
@@ -45,6 +48,7 @@ const checkInPath = '/device/v1/check-in';
 /** Starts on a free port of 127.0.0.1. */
 export async function startHostileServer(options: HostileServerOptions): Promise<HostileServer> {
   const requests: string[] = [];
+  const lies: { tamper: Tamper | undefined } = { tamper: undefined };
   const server = createServer(
     {
       cert: readFileSync(options.certificateFile),
@@ -56,7 +60,7 @@ export async function startHostileServer(options: HostileServerOptions): Promise
     },
     (incoming, outgoing) => {
       requests.push(incoming.url ?? '');
-      answer(options, incoming, outgoing).catch((error: unknown) => {
+      answer(options, lies.tamper, incoming, outgoing).catch((error: unknown) => {
         outgoing.writeHead(502).end(String(error));
       });
     },
@@ -65,6 +69,9 @@ export async function startHostileServer(options: HostileServerOptions): Promise
   return {
     url: `https://127.0.0.1:${port}`,
     requests,
+    lie: (tamper) => {
+      lies.tamper = tamper;
+    },
     close: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => {
@@ -86,6 +93,7 @@ async function listen(server: Server): Promise<number> {
 
 async function answer(
   options: HostileServerOptions,
+  tamper: Tamper | undefined,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
@@ -101,14 +109,14 @@ async function answer(
   const askFor = isCheckIn ? emptyCheckIn(path) : path;
   const headers = isCheckIn ? {} : passedOn(incoming);
   const real = await ask(options, device, { path: askFor, method: incoming.method ?? 'GET', headers, body });
-  const given = isCheckIn && real.status === 200 ? tampered(options, real, device) : real;
+  const given = isCheckIn && real.status === 200 ? tampered(tamper, real, device) : real;
   outgoing.writeHead(given.status, given.headers).end(given.body);
 }
 
-function tampered(options: HostileServerOptions, real: Answer, device: string): Answer {
-  if (options.tamper === undefined) return real;
+function tampered(tamper: Tamper | undefined, real: Answer, device: string): Answer {
+  if (tamper === undefined) return real;
   const parsed = JSON.parse(real.body.toString('utf8')) as Omit<Files, 'kind'>;
-  const { kind: _kind, ...lie } = options.tamper({ kind: 'files', ...parsed }, device);
+  const { kind: _kind, ...lie } = tamper({ kind: 'files', ...parsed }, device);
   const body = Buffer.from(JSON.stringify(lie));
   return { status: 200, headers: { 'content-type': 'application/json', etag: lie.etag }, body };
 }

@@ -34,7 +34,9 @@ function timed(fixture: TrustFixture, state: TrustState): { ms: number; state: T
   let step = steps.next(undefined);
   while (!step.done) {
     const { value } = step;
-    step = steps.next(value.kind === 'fetch' ? fixture.files.get(`${value.repository}/${value.path}`) : undefined);
+    step = steps.next(
+      value.kind === 'fetch' ? fixture.files.get(`${value.repository}/${value.path}`) : undefined,
+    );
   }
   const ms = performance.now() - started;
   if (step.value.verdict.kind !== 'approved') {

@@ -86,10 +86,9 @@ export function makeTrustFixture(releases: number, now: UtcSeconds): TrustFixtur
     }),
     [image.root],
   );
-  const directorRoot = signDraft(
-    draftRoot({ ...term, repository: 'director', roles: rolesOf(director) }),
-    [director.root],
-  );
+  const directorRoot = signDraft(draftRoot({ ...term, repository: 'director', roles: rolesOf(director) }), [
+    director.root,
+  ]);
   const manifests = Array.from({ length: releases }, (_, index) => encodeManifest(manifest(index + 2)));
   const files = new Map<string, Uint8Array>();
   addImageRepository({ files, image, manifests, now, thresholds });
@@ -199,7 +198,9 @@ function addOnline(
   const snapshot = signDraft(draftSnapshot({ version: 1, expires: now + daySeconds * 7, ...owner, roles }), [
     signer,
   ]);
-  const timestamp = signDraft(draftTimestamp({ version: 1, expires, ...owner, issued: now, snapshot }), [signer]);
+  const timestamp = signDraft(draftTimestamp({ version: 1, expires, ...owner, issued: now, snapshot }), [
+    signer,
+  ]);
   files.set(`${owner.repository}/1.snapshot.json`, snapshot);
   files.set(`${owner.repository}/timestamp.json`, timestamp);
 }
@@ -215,9 +216,15 @@ function manifest(version: number): Manifest {
     compat: ['hw:rev2'],
     slot: 'inactive',
     requires: {},
-    images: [{ component: 'rootfs', len: 1_000_000 + version, hash: sha256Hex(new Uint8Array([version % 256])) }],
+    images: [
+      { component: 'rootfs', len: 1_000_000 + version, hash: sha256Hex(new Uint8Array([version % 256])) },
+    ],
     secureBoot: [],
-    change: { record: `CR-${version}`, impact: 'none', regulatory: { decision: 'letter-to-file', reference: 'R-1' } },
+    change: {
+      record: `CR-${version}`,
+      impact: 'none',
+      regulatory: { decision: 'letter-to-file', reference: 'R-1' },
+    },
     authors: ['ada'],
     emergency: false,
     urgency: { level: 'routine' },
