@@ -101,6 +101,7 @@ export class Company {
   rekey(name: string, signers: Signer[]): void {
     const found = this.function(name);
     found.signers = signers;
+    found.threshold = signers.length;
     delete found.file;
     this.targetsFile = undefined;
   }
