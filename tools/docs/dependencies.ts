@@ -37,3 +37,19 @@ export function checkDependencies(root: string): string[] {
       .map((name) => `${dependenciesPage}: nothing depends on ${name}`),
   ];
 }
+
+/**
+ * Optional packages that the lock file names and has no entry for: `npm ci` refuses such a lock on every machine.
+ * It comes about when a package for another platform could not be looked up while the lock was written.
+ */
+export function incompleteLock(lock: unknown): string[] {
+  const packages = isRecord(lock) && isRecord(lock['packages']) ? lock['packages'] : {};
+  return Object.entries(packages).flatMap(([place, entry]) => {
+    const optional =
+      isRecord(entry) && isRecord(entry['optionalDependencies']) ? entry['optionalDependencies'] : {};
+    const missing = Object.keys(optional).filter(
+      (name) => !(`node_modules/${name}` in packages) && !(`${place}/node_modules/${name}` in packages),
+    );
+    return missing.map((name) => `package-lock.json: has no entry for ${name}: npm ci would refuse it`);
+  });
+}

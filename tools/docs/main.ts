@@ -4,9 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { report, repositoryRoot } from '../lib/repository.ts';
+import { readJson, report, repositoryRoot } from '../lib/repository.ts';
 import { checkCommands } from './commands.ts';
-import { checkDependencies } from './dependencies.ts';
+import { checkDependencies, incompleteLock } from './dependencies.ts';
 import { checkErrorTables, readErrorTables } from './error-tables.ts';
 import { checkLinks } from './links.ts';
 import { checkPages, makePages } from './pages.ts';
@@ -23,6 +23,7 @@ const problems = [
   ...checkErrorTables(repositoryRoot, tables),
   ...checkPages(repositoryRoot, pages),
   ...checkDependencies(repositoryRoot),
+  ...incompleteLock(readJson(repositoryRoot, 'package-lock.json')),
   ...(await checkCommands(repositoryRoot)),
 ];
 const codes = tables.reduce((sum, table) => sum + table.entries.length, 0);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { judgeCommand, shellLines, unknownScripts } from '../docs/commands.ts';
+import { incompleteLock } from '../docs/dependencies.ts';
 import { checkErrorTables, declarationsNamed, type ErrorTableFile } from '../docs/error-tables.ts';
 import { anchorsOf, brokenLinks, lostPaths } from '../docs/links.ts';
 import { checkPages, errorsPage, statesPage } from '../docs/pages.ts';
@@ -167,4 +168,12 @@ test('TEST-OTA-736 REQ-OTA-BUILD-04: tidiness, long or headless files, forbidden
   ];
   for (const word of words)
     assert.match(tidyFile('a.ts', `${head}${word}\n`, rules)[0] ?? '', /^a\.ts:2: /, word);
+});
+
+test('TEST-OTA-738 REQ-OTA-BUILD-05: lock file, an optional package without an entry: is told, for npm ci would refuse it', () => {
+  const tool = { version: '1.0.0', optionalDependencies: { 'tool-linux': '1.0.0', 'tool-other': '1.0.0' } };
+  const packages = { 'node_modules/tool': tool, 'node_modules/tool-linux': { version: '1.0.0' } };
+  assert.match(incompleteLock({ packages }).join(), /^package-lock\.json: has no entry for tool-other:/);
+  const whole = { ...packages, 'node_modules/tool/node_modules/tool-other': { version: '1.0.0' } };
+  assert.deepEqual(incompleteLock({ packages: whole }), []);
 });
