@@ -7,6 +7,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { encodeManifest, type Manifest, sha256Hex } from '@airlock/trust';
 import { startProcess } from '../processes.ts';
 import { waitUntil } from '../waiting.ts';
 
@@ -39,6 +40,7 @@ export interface HomePaths {
 
 export class Company {
   readonly home: string;
+  readonly passphrase = 'demo-passphrase-of-nobody';
   readonly #passphraseFile: string;
   readonly #folder: string;
   readonly #onAct: (words: string) => void;
@@ -52,7 +54,7 @@ export class Company {
     this.home = join(folder, 'home');
     this.#onAct = onAct;
     this.#passphraseFile = join(folder, 'passphrase');
-    writeFileSync(this.#passphraseFile, 'demo-passphrase-of-nobody\n', { mode: 0o600 });
+    writeFileSync(this.#passphraseFile, `${this.passphrase}\n`, { mode: 0o600 });
   }
 
   /** `airlock init`: roots, keys, server identity, the product and its functions. */
@@ -98,14 +100,15 @@ export class Company {
 
   async createRelease(options: ReleaseOptions): Promise<Release> {
     const { version, image } = options;
-    await this.airlock([
-      ...['release', 'create', product, '--version', String(version), '--name', `demo ${version}`],
+    const made = (await this.airlock([
+      ...['release', 'create', product, String(version), '--name', `demo ${version}`],
       ...['--image', `rootfs=${image}`, '--compat', options.hardware ?? 'hw:rev2'],
-      ...['--change', `CR-${version}`, '--impact', 'demo', '--author', 'Cy Moss'],
-      ...['--regulatory', 'letter-to-file', '--reference', `RA-${version}`],
-    ]);
-    const shown = await this.airlock(['release', 'show', product, String(version)]);
-    const manifestText = (shown as { manifest: string }).manifest;
+      ...['--change-record', `CR-${version}`, '--impact', 'demo: no risk to a patient', '--author', 'cy'],
+      ...['--regulatory', 'letter to file', '--regulatory-reference', `RA-${version}`],
+    ])) as { manifest: Manifest; manifestSha256: string };
+    const bytes = encodeManifest(made.manifest);
+    if (sha256Hex(bytes) !== made.manifestSha256) throw new Error('the manifest does not encode to its hash');
+    const manifestText = new TextDecoder().decode(bytes);
     const manifestFile = join(this.#folder, `manifest-${version}.json`);
     writeFileSync(manifestFile, manifestText);
     const release = { version, image, manifestText, manifestFile };
@@ -147,7 +150,7 @@ export class Company {
   }
 
   async #sign(args: readonly string[], name: FunctionName): Promise<void> {
-    await this.airlock([...args, '--function', name, '--yes']);
+    await this.airlock([...args, '--as', name, '--yes']);
   }
 
   /** Runs one `airlock` command with --json, in its turn; answers what it printed. Throws with its error line. */

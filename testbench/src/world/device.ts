@@ -47,9 +47,9 @@ export interface WaitOptions {
 const waitMsDefault = 45_000;
 
 export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
-  const given = await options.company.addDevice(options.id);
   const root = join(options.folder, options.id);
   const folder = deviceFolder(root, join(root, 'agent.json'));
+  const given = await options.company.addDevice(options.id, folder.slots);
   makeDeviceFolder(folder, options.slotBytes);
   putImage(options.factory.image, folder.slots.A, options.slotBytes);
   writeDeviceConfig({
