@@ -10,94 +10,32 @@
  * Unknown fields of `signed` and of `x-airlock` are kept and ignored (TUF 4.1); nowhere else.
  */
 import { readSignatures } from './envelope.ts';
-import { type Field, type JsonObject, readFields } from './fields.ts';
+import { type Field, readFields } from './fields.ts';
 import { parseInstant } from './instant.ts';
 import { type PublicKey, readPublicKey } from './keys.ts';
 import { trustLimits } from './limits.ts';
 import { parseRaw } from './raw.ts';
 import { fail, type Result, type UtcSeconds } from './result.ts';
+import type {
+  DirectorTargetsView,
+  FileEntry,
+  FunctionView,
+  KeysAndThreshold,
+  RoleCommon,
+  RoleView,
+  RootView,
+  SnapshotView,
+  TargetsView,
+  TimestampView,
+  TopLevelRole,
+} from './role-view.ts';
 import { readAssignment, readHashes } from './targets-entry.ts';
 import { readClassesAndMarkets } from './thresholds.ts';
-import type { Assignment, Minimum, RepositoryName } from './types.ts';
+import type { RepositoryName } from './types.ts';
 
-export type TopLevelRole = 'root' | 'targets' | 'snapshot' | 'timestamp';
+export type * from './role-view.ts';
+
 const topLevelRoles = ['root', 'targets', 'snapshot', 'timestamp'] as const;
-
-/** Keys of a role and how many of them must sign. */
-export interface KeysAndThreshold {
-  readonly keys: readonly PublicKey[];
-  readonly threshold: number;
-}
-
-/** Version, length and hash of a metadata file, as snapshot and timestamp give them. */
-export interface FileEntry {
-  readonly version: number;
-  readonly length: number;
-  readonly sha256: string;
-}
-
-interface RoleCommon {
-  readonly repository: RepositoryName;
-  /** `root`, `targets`, `snapshot`, `timestamp`, or the function's name. */
-  readonly role: string;
-  /** Of the image repository. */
-  readonly product?: string;
-  /** Of the director, but for its root, which is one for the fleet. */
-  readonly device?: string;
-  readonly version: number;
-  readonly expires: UtcSeconds;
-  readonly signatures: readonly { readonly keyId: string; readonly sig: string }[];
-  /** The signed part as parsed; its TUF canonical form is what was signed. */
-  readonly signed: JsonObject;
-}
-
-export interface RootView extends RoleCommon {
-  readonly kind: 'root';
-  readonly roles: Readonly<Record<TopLevelRole, KeysAndThreshold>>;
-  /** What only the image root says. */
-  readonly image?: {
-    readonly minimum: Minimum;
-    readonly provisioning: KeysAndThreshold;
-    readonly demo: boolean;
-  };
-}
-
-export interface TargetsView extends RoleCommon {
-  readonly kind: 'targets';
-  readonly functions: readonly (KeysAndThreshold & { readonly name: string })[];
-  readonly policy: { readonly length: number; readonly sha256: string };
-}
-
-export interface FunctionView extends RoleCommon {
-  readonly kind: 'function';
-  /** Releases that the function approves, by the version in their path. */
-  readonly releases: readonly FileEntry[];
-}
-
-export interface DirectorTargetsView extends RoleCommon {
-  readonly kind: 'director-targets';
-  readonly assignment?: FileEntry & { readonly product: string; readonly assignment: Assignment };
-}
-
-export interface SnapshotView extends RoleCommon {
-  readonly kind: 'snapshot';
-  /** By role name, without `.json`. */
-  readonly roles: Readonly<Record<string, FileEntry>>;
-}
-
-export interface TimestampView extends RoleCommon {
-  readonly kind: 'timestamp';
-  readonly snapshot: FileEntry;
-  readonly issued: UtcSeconds;
-}
-
-export type RoleView =
-  | RootView
-  | TargetsView
-  | FunctionView
-  | DirectorTargetsView
-  | SnapshotView
-  | TimestampView;
 
 /**
  * Checks one parsed role file (see the head of this file). `name` is what a failure calls it. `expected`, when
@@ -150,6 +88,14 @@ export function readRole(
 }
 
 function readFile(file: Field): RoleView {
+  const view = readKind(file);
+  for (const [name, value] of Object.entries(view.signed)) {
+    if (hasFraction(value)) file.at('signed').at(name).refuse('holds a number that is no safe integer');
+  }
+  return view;
+}
+
+function readKind(file: Field): RoleView {
   file.object(['signatures', 'signed']);
   const signatures = readSignatures(file.at('signatures')).map(({ keyid, sig }) => ({ keyId: keyid, sig }));
   const field = file.at('signed');
@@ -171,6 +117,12 @@ function readFile(file: Field): RoleView {
   if (type === 'timestamp') return readTimestamp(field, common);
   if (common.repository === 'director') return readDirectorTargets(field, common);
   return common.role === 'targets' ? readTargets(field, common) : readFunction(field, common);
+}
+
+/** Whether a number is in `value`, however deep, that TUF's canonical form cannot say; unknown fields may hold any. */
+function hasFraction(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isSafeInteger(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasFraction);
 }
 
 /** Whose the role is: repository with product or device, and the function's name in a function's role. */

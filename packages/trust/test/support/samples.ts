@@ -194,11 +194,16 @@ export function edited(
   return utf8(JSON.stringify(value));
 }
 
-/** Sets (or with undefined deletes) the value at a path of keys inside a JSON value. */
+/** Sets (or with undefined deletes) the value at a path inside a JSON value; nothing when an earlier edit took the path. */
 export function put(value: unknown, path: readonly (string | number)[], replacement: unknown): void {
   let at = value as Json;
-  for (const key of path.slice(0, -1)) at = at[key] as Json;
+  for (const key of path.slice(0, -1)) {
+    const next = at[key];
+    if (typeof next !== 'object' || next === null) return;
+    at = next as Json;
+  }
   const last = path.at(-1) ?? '';
+  if (Array.isArray(at) && typeof last !== 'number') return;
   if (replacement === undefined) delete at[last];
   else at[last] = replacement;
 }
