@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 export interface InstanceLock {
   release(): Promise<void>;
@@ -15,9 +15,7 @@ export interface InstanceLock {
 
 /** Takes the lock; undefined when another process holds it. */
 export async function lockStateFolder(stateFolder: string): Promise<InstanceLock | undefined> {
-  const name = createHash('sha256')
-    .update(await realpath(stateFolder))
-    .digest('hex');
+  const name = await socketName(stateFolder);
   // Whoever connects is hung up on: the socket answers nothing.
   const server = createServer((socket) => socket.destroy());
   const taken = await new Promise<boolean>((resolve, reject) => {
@@ -25,7 +23,7 @@ export async function lockStateFolder(stateFolder: string): Promise<InstanceLock
       if ('code' in error && error.code === 'EADDRINUSE') resolve(false);
       else reject(error);
     });
-    server.listen(`\0airlock-agent-${name}`, () => resolve(true));
+    server.listen(name, () => resolve(true));
   });
   if (!taken) return undefined;
   server.unref();
@@ -36,4 +34,23 @@ export async function lockStateFolder(stateFolder: string): Promise<InstanceLock
       });
     },
   };
+}
+
+/** Whether some process holds the lock now; asks without taking it. */
+export async function isLocked(stateFolder: string): Promise<boolean> {
+  const name = await socketName(stateFolder);
+  return await new Promise((resolve) => {
+    const socket = connect(name);
+    const answer = (locked: boolean) => (): void => {
+      socket.destroy();
+      resolve(locked);
+    };
+    socket.once('connect', answer(true));
+    socket.once('error', answer(false));
+  });
+}
+
+async function socketName(stateFolder: string): Promise<string> {
+  const place = await realpath(stateFolder);
+  return `\0airlock-agent-${createHash('sha256').update(place).digest('hex')}`;
 }

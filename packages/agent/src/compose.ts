@@ -1,0 +1,228 @@
+/**
+ * Puts the real adapters and the configuration together: the one place where the agent's ports get their bodies.
+ *
+ * It reads configuration, keys and certificates, and refuses what is broken with a line that names the file. It
+ * decides nothing: what is done with the ports is the agent's.
+ */
+import { createPrivateKey } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { fail, ok, type Result, type Signer, signerFrom } from '@airlock/trust';
+import { commandBootControl } from './adapters/command-boot-control.ts';
+import { programDataGuard } from './adapters/data-hooks.ts';
+import { type HttpsTransport, httpsTransport } from './adapters/https-transport.ts';
+import { programInterlock } from './adapters/interlock.ts';
+import { nodeDisk } from './adapters/node-disk.ts';
+import {
+  configuredSecureBoot,
+  PlatformError,
+  readPlatform,
+  recordFloorStore,
+  systemClock,
+  systemRandom,
+} from './adapters/platform.ts';
+import { commandFor } from './adapters/programs.ts';
+import { programSelfTest } from './adapters/self-test.ts';
+import { tarIdentity } from './adapters/tar-identity.ts';
+import { type AgentConfig, configBytesMax, parseConfig } from './config.ts';
+import { bootFileControl } from './durable/boot-file.ts';
+import type { BootControl } from './ports/boot-control.ts';
+import type { Disk } from './ports/disk.ts';
+import type { Platform } from './ports/platform.ts';
+import type { AgentPorts, AgentSettings } from './settings.ts';
+import { agentVersion } from './version.ts';
+
+/** Certificates and keys in PEM have a few kB. */
+const pemBytesMax = 64_000;
+
+/** Reads and parses the configuration. Errors: `OTA_CONFIG` naming the file and field. */
+export async function loadConfig(file: string): Promise<Result<AgentConfig>> {
+  const bytes = await readBounded(file, configBytesMax, 'a configuration (airlock-agent-config/1)');
+  return bytes.ok ? parseConfig(bytes.value, file) : bytes;
+}
+
+/** Reads a file of at most `bytesMax` bytes. Errors: `OTA_CONFIG` naming the file and what was expected in it. */
+export async function readBounded(
+  file: string,
+  bytesMax: number,
+  expected: string,
+): Promise<Result<Uint8Array>> {
+  try {
+    const facts = await stat(file);
+    if (!facts.isFile())
+      return fail('OTA_CONFIG', `${file}: expected ${expected}, found no plain file`, file);
+    if (facts.size > bytesMax) {
+      return fail('OTA_CONFIG', `${file}: expected ${expected} of at most ${bytesMax} bytes`, file);
+    }
+    return ok(await readFile(file));
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'it cannot be read';
+    return fail('OTA_CONFIG', `${file}: expected ${expected}, found none (${reason})`, file);
+  }
+}
+
+/** Kernel facts. Errors: `OTA_CONFIG` naming the file that does not say what it must. */
+export async function loadPlatform(config: AgentConfig): Promise<Result<Platform>> {
+  try {
+    return ok(
+      await readPlatform({
+        commandLineFile: config.commandLineFile,
+        bootIdFile: config.bootIdFile,
+        rebootCommand: config.reboot.command,
+      }),
+    );
+  } catch (error) {
+    if (error instanceof PlatformError) return fail('OTA_CONFIG', error.message);
+    throw error;
+  }
+}
+
+export function bootControlOf(config: AgentConfig, disk: Disk): BootControl {
+  const { bootControl } = config;
+  return bootControl.kind === 'file'
+    ? bootFileControl({ disk, path: bootControl.file })
+    : commandBootControl(bootControl);
+}
+
+/** The transport, with keys and certificates loaded. Errors: `OTA_CONFIG` naming the file. */
+export async function loadTransport(
+  config: AgentConfig,
+  warn: (line: string) => void,
+): Promise<Result<HttpsTransport>> {
+  const { server } = config;
+  const authority = await readPem(server.authorityFile, "the server's authority (PEM)");
+  if (!authority.ok) return authority;
+  const certificate = await readPem(server.certificateFile, "the device's certificate (PEM)");
+  if (!certificate.ok) return certificate;
+  const key = await readPem(server.keyFile, "the device's private key (PEM)");
+  if (!key.ok) return key;
+  await warnIfReadable(server.keyFile, warn);
+  try {
+    return ok(
+      httpsTransport({
+        url: server.url,
+        authority: authority.value,
+        certificate: certificate.value,
+        key: key.value,
+        tlsMin: server.tlsMin,
+      }),
+    );
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'not usable';
+    const files = `${server.authorityFile}, ${server.certificateFile}, ${server.keyFile}`;
+    return fail('OTA_CONFIG', `${files}: expected an authority, a certificate and its key (${reason})`);
+  }
+}
+
+/** The log key. Errors: `OTA_CONFIG` naming the file; never anything of its content. */
+export async function loadLogSigner(
+  config: AgentConfig,
+  warn: (line: string) => void,
+): Promise<Result<Signer>> {
+  const pem = await readPem(config.logKeyFile, "the device's log key (PEM)");
+  if (!pem.ok) return pem;
+  await warnIfReadable(config.logKeyFile, warn);
+  try {
+    return ok(signerFrom(createPrivateKey(pem.value)));
+  } catch {
+    return fail('OTA_CONFIG', `${config.logKeyFile}: expected an Ed25519 or P-256 private key (PEM)`);
+  }
+}
+
+async function readPem(file: string, expected: string): Promise<Result<string>> {
+  const bytes = await readBounded(file, pemBytesMax, expected);
+  return bytes.ok ? ok(new TextDecoder().decode(bytes.value)) : bytes;
+}
+
+/** A private key that others can read is a key that others have; but a device must not stop for it in the field. */
+async function warnIfReadable(file: string, warn: (line: string) => void): Promise<void> {
+  const { mode } = await stat(file);
+  if ((mode & 0o077) !== 0) {
+    warn(
+      `${file}: a private key that other users can read (mode ${(mode & 0o777).toString(8)}, expected 600)`,
+    );
+  }
+}
+
+export interface Composed {
+  readonly ports: AgentPorts;
+  readonly settings: AgentSettings;
+  readonly transport: HttpsTransport;
+}
+
+/** Everything that `createAgent` takes. `tell` gets one line for each warning. */
+export async function compose(config: AgentConfig, tell: (line: string) => void): Promise<Result<Composed>> {
+  const platform = await loadPlatform(config);
+  if (!platform.ok) return platform;
+  const transport = await loadTransport(config, tell);
+  if (!transport.ok) return transport;
+  const logSigner = await loadLogSigner(config, tell);
+  if (!logSigner.ok) return logSigner;
+  const disk = nodeDisk();
+  const slots = { components: config.slots };
+  const ports: AgentPorts = {
+    disk,
+    bootControl: bootControlOf(config, disk),
+    platform: platform.value,
+    clock: systemClock,
+    random: systemRandom,
+    ...programPorts(config, platform.value.bootedGroup, tell),
+    floorStore: recordFloorStore,
+    secureBoot: configuredSecureBoot({
+      trustedKeys: config.secureBoot?.trustedKeys,
+      bootloaderVersion: config.bootloaderVersion,
+    }),
+    transport: transport.value,
+    identity: tarIdentity({ disk: nodeDisk({ access: 'read' }), slots, ...config.identity }),
+    logSigner: logSigner.value,
+  };
+  return ok({ ports, settings: settingsOf(config), transport: transport.value });
+}
+
+/** Self-tests and data hooks run from the booted group; the interlock is the device's own. */
+function programPorts(
+  config: AgentConfig,
+  group: string,
+  tell: (line: string) => void,
+): Pick<AgentPorts, 'selfTest' | 'dataGuard' | 'interlock'> {
+  const tests = config.selfTest.tests.map((test) => ({ ...test, command: commandFor(test.command, group) }));
+  const hooks = config.dataHooks;
+  const { interlock } = config;
+  return {
+    selfTest: programSelfTest(tests, systemClock),
+    dataGuard: programDataGuard(
+      hooks === undefined
+        ? undefined
+        : {
+            prepare: commandFor(hooks.prepare, group),
+            commit: commandFor(hooks.commit, group),
+            revert: commandFor(hooks.revert, group),
+            timeLimitSeconds: hooks.timeLimitSeconds,
+          },
+      tell,
+    ),
+    interlock: programInterlock(
+      interlock === 'none' ? 'none' : { ...interlock, command: commandFor(interlock.command, group) },
+    ),
+  };
+}
+
+export function settingsOf(config: AgentConfig): AgentSettings {
+  const { limits } = config;
+  return {
+    device: config.device,
+    product: config.product,
+    agentVersion,
+    stateFolder: config.stateFolder,
+    slots: { components: config.slots },
+    identityComponent: config.identity.component,
+    fallbackAllowed: config.fallbackAllowed,
+    pollIntervalSeconds: config.poll.intervalSeconds,
+    ...(limits.bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax: limits.bytesPerSecondMax }),
+    ...(limits.window === undefined ? {} : { window: limits.window }),
+    timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    attemptsPerReleaseMax: limits.attemptsPerReleaseMax,
+    silenceSecondsMax: limits.silenceSecondsMax,
+    trialTries: limits.trialTries,
+    builtInTimeLimitSeconds: config.selfTest.builtInTimeLimitSeconds,
+  };
+}

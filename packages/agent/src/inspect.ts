@@ -1,0 +1,110 @@
+/**
+ * What `status` and `log` show: the state on the disk, read beside a running daemon and without a network.
+ *
+ * It keeps true: nothing is written, not even a repair. The daemon may write at the same moment; a copy that is just
+ * being written counts as damaged, and the other one is shown.
+ */
+import { type GroupLetter, heldDeviceRecord, type TrustState } from '@airlock/trust';
+import type { LogEntry } from '@airlock/protocol';
+import { nodeDisk } from './adapters/node-disk.ts';
+import { isLocked } from './adapters/single-instance.ts';
+import { bootControlOf, loadPlatform } from './compose.ts';
+import type { AgentConfig } from './config.ts';
+import { decodeRecord, recordCopyBytes } from './core/record-codec.ts';
+import type { DeviceState } from './core/record.ts';
+import { openEventLog } from './durable/event-log.ts';
+import { trustStore } from './durable/trust-store.ts';
+import type { BootControlState } from './ports/boot-control.ts';
+import type { Disk } from './ports/disk.ts';
+import { tuningDefault } from './settings.ts';
+import { agentVersion } from './version.ts';
+
+export interface Inspection {
+  readonly agent: string;
+  readonly device: string;
+  readonly product: string;
+  /** Whether a daemon works on this state now. */
+  readonly running: boolean;
+  /** undefined when the kernel's command line does not say. */
+  readonly bootedGroup: GroupLetter | undefined;
+  /** undefined: no copy can be read (`OTA_STATE_LOST`), or never provisioned. */
+  readonly record: DeviceState | undefined;
+  readonly bootControl: BootControlState | undefined;
+  readonly trust:
+    | {
+        readonly timeLowerBound: number;
+        readonly deviceRecord: number | undefined;
+        readonly withdrawn: number;
+      }
+    | undefined;
+  readonly log: { readonly sequence: number; readonly uploaded: number } | undefined;
+}
+
+/** Reads everything that can be read; what cannot is undefined. */
+export async function inspect(config: AgentConfig): Promise<Inspection> {
+  const disk = nodeDisk({ access: 'read' });
+  const platform = await loadPlatform(config);
+  const trust = await trustStore(disk, config.stateFolder).read();
+  const log = await openLog(disk, config);
+  return {
+    agent: agentVersion,
+    device: config.device,
+    product: config.product,
+    running: await isLocked(config.stateFolder).catch(() => false),
+    bootedGroup: platform.ok ? platform.value.bootedGroup : undefined,
+    record: await readRecord(disk, config.stateFolder),
+    bootControl: await bootControlOf(config, disk)
+      .read()
+      .catch(() => undefined),
+    trust: trust === undefined ? undefined : trustFacts(trust),
+    log: log === undefined ? undefined : { sequence: log.head().sequence, uploaded: log.uploaded() },
+  };
+}
+
+/** The newest `entriesMax` entries, oldest first; undefined when there is no log. */
+export async function readLog(
+  config: AgentConfig,
+  entriesMax: number,
+): Promise<readonly LogEntry[] | undefined> {
+  const log = await openLog(nodeDisk({ access: 'read' }), config);
+  if (log === undefined) return undefined;
+  return await log.after(Math.max(0, log.head().sequence - entriesMax), entriesMax);
+}
+
+async function openLog(
+  disk: Disk,
+  config: AgentConfig,
+): Promise<Awaited<ReturnType<typeof openEventLog>> | undefined> {
+  try {
+    return await openEventLog(disk, config.stateFolder, tuningDefault.logCellsMax);
+  } catch {
+    // A missing log cannot be created here, since the disk is open for reading only.
+    return undefined;
+  }
+}
+
+/** The newest copy that is whole. The store of the daemon would repair the other one; this never writes. */
+export async function readRecord(disk: Disk, stateFolder: string): Promise<DeviceState | undefined> {
+  try {
+    const file = await disk.open(`${stateFolder}/record`);
+    if (file === undefined) return undefined;
+    try {
+      const copies = [await file.read(0, recordCopyBytes), await file.read(recordCopyBytes, recordCopyBytes)];
+      const whole = copies.map((bytes) => decodeRecord(bytes)).filter((copy) => copy !== undefined);
+      return whole.sort((a, b) => b.sequence - a.sequence)[0]?.record;
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+function trustFacts(state: TrustState): NonNullable<Inspection['trust']> {
+  const record = heldDeviceRecord(state);
+  return {
+    timeLowerBound: state.timeLowerBound,
+    deviceRecord: record.ok ? record.value.number : undefined,
+    withdrawn: state.withdrawn.length,
+  };
+}

@@ -1,0 +1,96 @@
+/** Text for people: tables of `status` and `log`, and lines of the running agent. Decides nothing. */
+import type { LogEntry } from '@airlock/protocol';
+import type { Inspection } from './inspect.ts';
+
+/** UTC seconds as people read them. */
+export function instant(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? `${seconds} s` : date.toISOString().replace('.000Z', 'Z');
+}
+
+/** Two columns, the first one as wide as its longest word. */
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+}
+
+export function statusText(status: Inspection): string {
+  const { record, bootControl, trust, log } = status;
+  const rows: [string, string][] = [
+    ['device', `${status.device} (${status.product})`],
+    ['agent', `${status.agent}, ${status.running ? 'running' : 'not running'}`],
+    ['booted group', status.bootedGroup ?? 'not known: the kernel command line does not say'],
+  ];
+  if (record === undefined) {
+    rows.push(['record', 'no copy can be read: never provisioned, or OTA_STATE_LOST']);
+  } else {
+    const { confirmed, attempt, failing, lastResult } = record;
+    rows.push(
+      ['state', record.state],
+      ['confirmed', `version ${confirmed.version} in group ${confirmed.group}`],
+    );
+    for (const group of ['A', 'B'] as const) {
+      const installed = record.groups[group];
+      rows.push([
+        `group ${group}`,
+        installed === undefined ? 'nothing proven' : `version ${installed.version}`,
+      ]);
+    }
+    rows.push(['floor', `version ${record.floor}`]);
+    if (attempt !== undefined) {
+      rows.push([
+        'attempt',
+        `${attempt.kind} to version ${attempt.version} in group ${attempt.group} (${attempt.id})`,
+      ]);
+    }
+    if (failing !== undefined) rows.push(['failing', `${failing.code}: ${failing.reason}`]);
+    if (lastResult !== undefined) {
+      const { code, version, reason } = lastResult;
+      rows.push(['last result', `${code} for version ${version}${reason === '' ? '' : `: ${reason}`}`]);
+    }
+  }
+  rows.push(['boot order', bootControl === undefined ? 'cannot be read' : bootOrder(bootControl)]);
+  if (trust === undefined) rows.push(['trust', 'cannot be read: nothing can be installed']);
+  else {
+    rows.push(['time is at least', instant(trust.timeLowerBound)]);
+    rows.push([
+      'device record',
+      trust.deviceRecord === undefined ? 'cannot be read' : `number ${trust.deviceRecord}`,
+    ]);
+  }
+  rows.push([
+    'log',
+    log === undefined ? 'cannot be read' : `${log.sequence} entries, ${log.uploaded} at the server`,
+  ]);
+  return columns(rows);
+}
+
+function bootOrder(state: NonNullable<Inspection['bootControl']>): string {
+  const groups = state.order.map((group) => {
+    const left = state.left[group];
+    const kind = state.trial === group ? 'trial' : 'confirmed';
+    return left === undefined ? `${group} (${kind})` : `${group} (${kind}, ${left} left)`;
+  });
+  return groups.length === 0 ? 'empty' : groups.join(', then ');
+}
+
+export function logText(entries: readonly LogEntry[]): string {
+  if (entries.length === 0) return 'the log is empty\n';
+  return entries
+    .map((entry) => {
+      const from = entry.fromVersion === undefined ? '' : ` ${entry.fromVersion} ->`;
+      const to = entry.toVersion === undefined ? '' : ` ${entry.toVersion}`;
+      const reason = entry.reason === '' ? '' : `  ${entry.reason}`;
+      const sequence = String(entry.sequence).padStart(6);
+      return `${sequence}  ${instant(entry.time)}  ${entry.code.padEnd(22)}${from}${to}${reason}\n`;
+    })
+    .join('');
+}
+
+export type Level = 'info' | 'warning' | 'error';
+
+/** One line of the running agent, on stderr: plain, or JSON for collectors. Never given a secret. */
+export function lineOf(level: Level, text: string, json: boolean): string {
+  const time = new Date().toISOString();
+  return json ? `${JSON.stringify({ time, level, text })}\n` : `${time} ${level} ${text}\n`;
+}

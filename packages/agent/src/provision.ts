@@ -1,0 +1,148 @@
+/**
+ * Provisioning: makes a device out of a configuration, two roots, a device record and the release that it was built
+ * with. Done once, at manufacture.
+ *
+ * It keeps true: nothing is written before everything was verified; the record comes last, so that a provisioning
+ * that was cut short is not a device; what exists is never overwritten, since a second provisioning would lower the
+ * floor. It is the only place that writes a first record (DESIGN "State").
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  fail,
+  type GroupLetter,
+  type Manifest,
+  newTrustState,
+  ok,
+  parseManifest,
+  type Result,
+  sha256Hex,
+  trustLimits,
+} from '@airlock/trust';
+import { bootControlOf, readBounded } from './compose.ts';
+import type { AgentConfig } from './config.ts';
+import { newRecord } from './core/record.ts';
+import { createBootFile } from './durable/boot-file.ts';
+import { createLogFile } from './durable/event-log.ts';
+import { groupManifests } from './durable/group-manifests.ts';
+import { createRecordFile } from './durable/record-store.ts';
+import { trustStore } from './durable/trust-store.ts';
+import type { Disk } from './ports/disk.ts';
+import { tuningDefault } from './settings.ts';
+
+export interface ProvisionInput {
+  readonly imageRootFile: string;
+  readonly directorRootFile: string;
+  readonly deviceRecordFile: string;
+  /** The manifest of the release that the booted group was built with. */
+  readonly installedFile: string;
+  readonly group: GroupLetter;
+  /** Build time in UTC seconds: the first lower bound of time. */
+  readonly builtAt: number;
+}
+
+export interface Provisioned {
+  readonly device: string;
+  readonly group: GroupLetter;
+  readonly version: number;
+  readonly manifestSha256: string;
+}
+
+/** Verifies everything, then writes the state. Errors: `OTA_CONFIG`, or those of trust; `DiskError` is thrown. */
+export async function provision(
+  config: AgentConfig,
+  input: ProvisionInput,
+  disk: Disk,
+): Promise<Result<Provisioned>> {
+  const free = await refuseExisting(config, disk);
+  if (!free.ok) return free;
+  const text = async (file: string, bytesMax: number, expected: string): Promise<Result<string>> => {
+    const bytes = await readBounded(file, bytesMax, expected);
+    return bytes.ok ? ok(new TextDecoder().decode(bytes.value)) : bytes;
+  };
+  const imageRoot = await text(input.imageRootFile, trustLimits.rootBytesMax, "the image repository's root");
+  if (!imageRoot.ok) return imageRoot;
+  const directorRoot = await text(input.directorRootFile, trustLimits.rootBytesMax, "the director's root");
+  if (!directorRoot.ok) return directorRoot;
+  const deviceRecord = await text(
+    input.deviceRecordFile,
+    trustLimits.recordBytesMax,
+    'the signed device record',
+  );
+  if (!deviceRecord.ok) return deviceRecord;
+  const state = newTrustState({
+    identity: { product: config.product, device: config.device },
+    imageRoot: imageRoot.value,
+    directorRoot: directorRoot.value,
+    deviceRecord: deviceRecord.value,
+    builtAt: input.builtAt,
+  });
+  if (!state.ok) return state;
+  const installed = await readInstalled(config, input);
+  if (!installed.ok) return installed;
+  const { manifest, manifestText } = installed.value;
+  const manifestSha256 = sha256Hex(new TextEncoder().encode(manifestText));
+
+  const folder = config.stateFolder;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await disk.flushFolder(dirname(folder));
+  await trustStore(disk, folder).keep(state.value);
+  await groupManifests(disk, folder).keep(manifestText);
+  await createLogFile(disk, folder, tuningDefault.logCellsMax);
+  await writeBootControl(config, input.group, disk);
+  await createRecordFile(disk, folder, newRecord(input.group, { version: manifest.version, manifestSha256 }));
+  return ok({ device: config.device, group: input.group, version: manifest.version, manifestSha256 });
+}
+
+async function readInstalled(
+  config: AgentConfig,
+  input: ProvisionInput,
+): Promise<Result<{ manifest: Manifest; manifestText: string }>> {
+  const file = input.installedFile;
+  const bytes = await readBounded(
+    file,
+    trustLimits.manifestBytesMax,
+    'the manifest of the installed release',
+  );
+  if (!bytes.ok) return bytes;
+  const manifest = parseManifest(bytes.value);
+  if (!manifest.ok) return manifest;
+  const { product, images } = manifest.value;
+  if (product !== config.product) {
+    return fail('OTA_CONFIG', `${file}: product: expected ${config.product}, found ${product}`, 'product');
+  }
+  const unknown = images.find((image) => !Object.hasOwn(config.slots, image.component));
+  if (unknown !== undefined) {
+    return fail('OTA_CONFIG', `${file}: images: no slot for component ${unknown.component}`, 'images');
+  }
+  return ok({ manifest: manifest.value, manifestText: new TextDecoder().decode(bytes.value) });
+}
+
+/** What the stores in durable/ keep in the state folder. */
+const stateNames: ReadonlySet<string> = new Set(['record', 'trust.json', 'log']);
+
+/** Any trace of state refuses: a device whose record was lost must be found out about, not made new. */
+async function refuseExisting(config: AgentConfig, disk: Disk): Promise<Result<undefined>> {
+  const found = await disk.list(config.stateFolder).catch(() => []);
+  const state = found.find((name) => stateNames.has(name) || name.endsWith('.manifest.json'));
+  if (state !== undefined) {
+    const message = `${config.stateFolder}: expected no state of a device yet, found ${state}; nothing was changed`;
+    return fail('OTA_CONFIG', message, 'stateFolder');
+  }
+  if (config.bootControl.kind === 'command') return ok(undefined);
+  const file = await disk.open(config.bootControl.file);
+  if (file === undefined) return ok(undefined);
+  await file.close();
+  const message = `${config.bootControl.file}: expected no boot control yet, found one; nothing was changed`;
+  return fail('OTA_CONFIG', message, 'bootControl.file');
+}
+
+async function writeBootControl(config: AgentConfig, group: GroupLetter, disk: Disk): Promise<void> {
+  if (config.bootControl.kind === 'file') {
+    await createBootFile(disk, config.bootControl.file, group);
+    return;
+  }
+  const control = bootControlOf(config, disk);
+  await control.disarm(group === 'A' ? 'B' : 'A');
+  await control.confirm(group);
+}
