@@ -28,7 +28,7 @@ export const trustLimits = {
   rootRotationsMax: 64,
   /** `maxFresh` of the design: a withdrawal is hidden for at most this long by whoever holds the network. */
   timestampLifeSecondsMax: 7 * 24 * 3600,
-  /** Withdrawn manifests remembered; they leave again when their version is below the floor anyway. */
+  /** Withdrawn manifests remembered, newest last: with four releases a year, sixteen years of withdrawing every one. */
   withdrawnMax: 64,
   /** Keys that one role may name; thresholds above this make no ceremony safer. */
   keysPerRoleMax: 16,

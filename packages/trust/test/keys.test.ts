@@ -298,4 +298,7 @@ test('TEST-OTA-108 REQ-OTA-SIGN-01: signatures, arbitrary messages and bytes: ro
     ),
   );
   fc.assert(fc.property(fc.anything(), (value) => !parsePublicKey(value, 'k').ok));
+  // A key that no parser of ours made is no key: it verifies nothing, and does not throw in the middle of a check.
+  const unreadable = { ...p256().publicKey, keyval: { public: 'no PEM' } };
+  assert.equal(verifySignature(unreadable, hex(''), hex('00')), false);
 });
