@@ -134,17 +134,11 @@ export class Company {
     await this.airlock(['assign', device, String(version)]);
   }
 
-  async addDevice(device: string): Promise<string> {
+  /** `airlock device add`; answers the folder with what the device is given. */
+  async addDevice(device: string, slots: Readonly<Record<'A' | 'B', string>>): Promise<string> {
     await this.airlock([
-      'device',
-      'add',
-      device,
-      '--product',
-      product,
-      '--compat',
-      'hw:rev2',
-      '--market',
-      'us',
+      ...['device', 'add', device, '--product', product, '--hardware', 'hw:rev2', '--market', 'us'],
+      ...['--slot', `rootfs=${slots.A},${slots.B}`],
     ]);
     return join(this.home, 'devices', device);
   }

@@ -52,7 +52,9 @@ export function stealDirectorKeys(company: Company): StolenKeys {
   }
   const { roles } = root.value;
   const signerOf = (role: 'targets' | 'snapshot' | 'timestamp'): Signer => {
-    const found = roles[role].keys.map(({ keyId }) => stolen.get(keyId)).find((signer) => signer !== undefined);
+    const found = roles[role].keys
+      .map(({ keyId }) => stolen.get(keyId))
+      .find((signer) => signer !== undefined);
     if (found === undefined) throw new Error(`the server holds no key of the director's ${role}`);
     return found;
   };
