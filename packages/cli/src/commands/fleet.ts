@@ -1,0 +1,224 @@
+/** `assign`, `unassign`, `status`, `log`. */
+import { readdir } from 'node:fs/promises';
+import { type Failure, type ImageView, readRole, trustLimits } from '@airlock/trust';
+import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
+import { type Alarm, alarmOf } from '../core/alarms.ts';
+import { functionLifeSeconds } from '../core/signing.ts';
+import { readSmallFile } from '../files.ts';
+import { instant, plain, remainingText, table } from '../output.ts';
+import { rootLifeSeconds, targetsLifeSeconds } from '../product.ts';
+import type { Device, Proposal, ServerApi } from '../server-api.ts';
+import { tryVerify } from '../signer.ts';
+import { stop } from '../stop.ts';
+import { lastResult } from './device.ts';
+
+async function knownDevice(api: ServerApi, id: string): Promise<Device> {
+  return (await api.device(id)) ?? stop('CLI_DEVICE_UNKNOWN', `the server knows no device ${id}`, 'DEVICE');
+}
+
+async function runAssign(context: Context): Promise<void> {
+  const { options, out } = context;
+  const id = context.argument(0);
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const rate = options.integer('bytes-per-second', 1);
+  const rollout = options.text('rollout');
+  const api = await context.api();
+  const device = await knownDevice(api, id);
+  if ((await api.release(device.product, version)) === undefined) {
+    stop('CLI_RELEASE_UNKNOWN', `${device.product} has no release ${version}`, 'VERSION');
+  }
+  const value = {
+    release: version,
+    consentRequired: options.flag('consent'),
+    ...(rollout === undefined ? {} : { rollout }),
+    ...(rate === undefined ? {} : { bytesPerSecondMax: rate }),
+  };
+  await api.putAssignment(id, value, await api.assignmentEtag(id));
+  out.result(
+    { device: id, ...value },
+    `Assigned release ${version} to ${id}; the device itself decides whether it is approved for it\n`,
+  );
+}
+
+async function runUnassign(context: Context): Promise<void> {
+  const id = context.argument(0);
+  const api = await context.api();
+  await knownDevice(api, id);
+  const etag = await api.assignmentEtag(id);
+  if (etag === undefined) return stop('CLI_NOT_ASSIGNED', `nothing is assigned to ${id}`, 'DEVICE');
+  await api.deleteAssignment(id, etag);
+  context.out.result({ device: id, assigned: null }, `Took the assignment of ${id} back\n`);
+}
+
+/** One role on the list of those that end. */
+interface RoleLine {
+  readonly product: string;
+  readonly role: string;
+  readonly version: number;
+  readonly expires: number;
+  readonly alarm: Alarm | undefined;
+}
+
+interface ProductStatus {
+  readonly product: string;
+  readonly demo: boolean;
+  readonly roles: readonly RoleLine[];
+  readonly open: readonly Proposal[];
+  /** Why the repository as a whole, or one function, is not in force. */
+  readonly problems: readonly (Failure & { readonly role?: string })[];
+}
+
+async function productStatus(context: Context, api: ServerApi, product: string): Promise<ProductStatus> {
+  const now = context.io.now();
+  const proposals = await api.proposals(product);
+  const open = proposals.filter(({ state }) => state !== 'published');
+  const verified = await tryVerify(context.home, product, api, now);
+  if (!verified.ok) return { product, demo: false, roles: [], open, problems: [verified.error] };
+  const { view } = verified.value;
+  const problems = Object.entries(view.failures).map(([role, failure]) => ({ ...failure, role }));
+  return { product, demo: view.demo, roles: roleLines(view, product, now), open, problems };
+}
+
+function roleLines(view: ImageView, product: string, now: number): RoleLine[] {
+  const life = functionLifeSeconds(view.root.image?.minimum.classes.C !== undefined);
+  const line = (
+    role: string,
+    { version, expires }: { version: number; expires: number },
+    lifeSeconds: number,
+  ) => {
+    return { product, role, version, expires, alarm: alarmOf(expires, lifeSeconds, now) };
+  };
+  return [
+    line('root', view.root, rootLifeSeconds),
+    line('targets', view.targets, targetsLifeSeconds),
+    ...Object.entries(view.functions).map(([name, role]) => line(name, role, life)),
+  ];
+}
+
+async function directorLine(context: Context): Promise<RoleLine[]> {
+  const folder = context.home.path('director');
+  const names = await readdir(folder).catch((): string[] => []);
+  const versions = names.flatMap((name) => /^(\d+)\.root\.json$/.exec(name)?.[1] ?? []).map(Number);
+  const newest = versions.toSorted((a, b) => b - a)[0];
+  if (newest === undefined) return [];
+  const bytes = await readSmallFile(
+    context.home.path('director', `${newest}.root.json`),
+    trustLimits.rootBytesMax,
+  );
+  const view = bytes.ok ? readRole(bytes.value) : bytes;
+  if (!view.ok) return [];
+  const { version, expires } = view.value;
+  const alarm = alarmOf(expires, rootLifeSeconds, context.io.now());
+  return [{ product: '(director)', role: 'root', version, expires, alarm }];
+}
+
+async function runStatus(context: Context): Promise<void> {
+  const { home, out, io } = context;
+  const api = await context.api();
+  const devices = await api.devices();
+  const products: ProductStatus[] = [];
+  for (const product of await home.products()) products.push(await productStatus(context, api, product));
+  const roles = [...(await directorLine(context)), ...products.flatMap((entry) => entry.roles)];
+  const now = io.now();
+  const text = [
+    table(
+      ['DEVICE', 'BOOTED', 'CONFIRMED', 'ASSIGNED', 'STATE', 'LAST RESULT', 'LAST SEEN'],
+      devices.map(deviceRow),
+    ),
+    table(
+      ['PRODUCT', 'ROLE', 'NUMBER', 'ENDS', 'ALARM'],
+      roles.map((role) => roleRow(role, now)),
+    ),
+    ...products.flatMap(openLines),
+    ...products.flatMap(problemLines),
+  ];
+  const json = {
+    devices,
+    roles: roles.map((role) => ({ ...role, expires: instant(role.expires), alarm: role.alarm ?? null })),
+    products: products.map(({ product, demo, open, problems }) => ({ product, demo, open, problems })),
+  };
+  out.result(json, text.join('\n'));
+}
+
+function deviceRow(device: Device): string[] {
+  const { reported } = device;
+  return [
+    device.device,
+    String(reported?.booted ?? '-'),
+    String(reported?.confirmed ?? '-'),
+    String(device.assigned ?? '-'),
+    device.revoked === undefined ? (reported?.state ?? 'never reported') : 'revoked',
+    lastResult(device),
+    device.lastSeen ?? 'never',
+  ];
+}
+
+function roleRow({ product, role, version, expires, alarm }: RoleLine, now: number): string[] {
+  const words = alarm === undefined || alarm === 'expired' ? (alarm ?? '') : `renew: ${alarm} left`;
+  return [product, role, String(version), `${instant(expires)} (${remainingText(expires - now)})`, words];
+}
+
+function openLines({ product, open }: ProductStatus): string[] {
+  return open.map(({ role, version, signedBy, threshold, state, problem }) => {
+    const why = problem === undefined ? '' : `: ${problem}`;
+    return `${plain(`${product}: ${role} number ${version} is ${state}, signed by ${signedBy.length} of ${threshold}${why}`)}\n`;
+  });
+}
+
+function problemLines({ product, problems }: ProductStatus): string[] {
+  return problems.map(
+    ({ role, code, message }) => `${plain(`${product}: ${role ?? 'repository'}: ${code}: ${message}`)}\n`,
+  );
+}
+
+async function runLog(context: Context): Promise<void> {
+  const id = context.argument(0);
+  const limit = context.options.integer('last', 1);
+  const api = await context.api();
+  await knownDevice(api, id);
+  const { entries, findings, answer } = await api.log(id);
+  const shown = limit === undefined ? entries : entries.slice(-limit);
+  const rows = shown.map((entry) => [
+    String(entry.sequence),
+    instant(entry.time),
+    entry.code,
+    entry.toVersion === undefined ? '' : String(entry.toVersion),
+    entry.reason,
+  ]);
+  const found = findings.map((finding) => `FINDING ${plain(finding)}\n`).join('');
+  context.out.result(answer, `${table(['#', 'TIME', 'CODE', 'TO', 'REASON'], rows)}${found}`);
+}
+
+export const fleetCommands: readonly CommandSpec[] = [
+  {
+    usage: 'assign <device> <version>',
+    summary: 'tell a device to install a release',
+    help: 'The device installs it only if every function that it demands has approved it.',
+    example: 'assign pump-0001 12',
+    options: [
+      { flags: '--rollout <name>', describe: 'name of the act, shown in evidence' },
+      { flags: '--bytes-per-second <n>', describe: 'highest download rate' },
+      { flags: '--consent', describe: "ask for the operator's consent" },
+    ],
+    run: runAssign,
+  },
+  {
+    usage: 'unassign <device>',
+    summary: 'take an assignment back; an attempt that is not activated ends',
+    example: 'unassign pump-0001',
+    run: runUnassign,
+  },
+  {
+    usage: 'status',
+    summary: 'devices with what they reported, roles with when they end, open proposals',
+    example: 'status --json',
+    run: runStatus,
+  },
+  {
+    usage: 'log <device>',
+    summary: "a device's own log, as the server received it",
+    example: 'log pump-0001 --last 20',
+    options: [{ flags: '--last <n>', describe: 'only the newest entries' }],
+    run: runLog,
+  },
+];

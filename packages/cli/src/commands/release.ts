@@ -1,0 +1,281 @@
+/** `release create | list | show`. */
+import { dirname, resolve } from 'node:path';
+import { canonicalBytes, type Manifest, parseManifest, sha256Hex } from '@airlock/trust';
+import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
+import { parseThresholds } from '../core/company.ts';
+import {
+  type Fields,
+  type FileRequest,
+  type ManifestInput,
+  mergeFields,
+  nameOption,
+  parseImageOption,
+  readManifestFile,
+} from '../core/manifest-input.ts';
+import { readJsonFile } from '../files.ts';
+import { type HashedFile, hashFile, imageLength, uploadFile } from '../images.ts';
+import { bytesText, plain, table } from '../output.ts';
+import type { Release, ServerApi } from '../server-api.ts';
+import { need, Stop, stop } from '../stop.ts';
+
+const none: ManifestInput = { fields: {}, images: [], attachments: [] };
+
+function given(name: string, value: unknown): Fields {
+  return value === undefined ? {} : { [name]: value };
+}
+
+function listed(name: string, values: readonly string[]): Fields {
+  return values.length === 0 ? {} : { [name]: values };
+}
+
+function group(name: string, fields: Fields): Fields {
+  return Object.keys(fields).length === 0 ? {} : { [name]: fields };
+}
+
+/** The options as fields of the manifest. */
+function optionFields({ options }: Context): Fields {
+  const regulatory = group('regulatory', {
+    ...given('decision', options.text('regulatory')),
+    ...given('reference', options.text('regulatory-reference')),
+  });
+  const demand = options.text('demand');
+  return {
+    ...given('name', options.text('name')),
+    ...given('udi', options.text('udi')),
+    ...given('safetyClass', options.text('class')),
+    ...listed('compat', options.list('compat')),
+    ...given('slot', options.text('slot')),
+    ...group('requires', {
+      ...given('installedMin', options.integer('requires-installed', 1)),
+      ...given('bootloaderMin', options.integer('requires-bootloader', 1)),
+    }),
+    ...listed('secureBoot', options.list('secure-boot-key')),
+    ...group('change', {
+      ...given('record', options.text('change-record')),
+      ...given('impact', options.text('impact')),
+      ...regulatory,
+    }),
+    ...listed('authors', options.list('author')),
+    ...(options.flag('emergency') ? { emergency: true } : {}),
+    ...group('urgency', {
+      ...given('level', options.text('urgency')),
+      ...given('deadline', options.text('deadline')),
+    }),
+    ...group('selfTest', {
+      ...given('timeLimitSeconds', options.integer('self-test-seconds', 1)),
+      ...listed('critical', options.list('critical-test')),
+    }),
+    ...given('notes', options.text('notes')),
+    ...(demand === undefined ? {} : { demand: need(parseThresholds(demand, '--demand')) }),
+  };
+}
+
+async function readInput(context: Context, product: string, version: number): Promise<ManifestInput> {
+  const file = context.options.text('manifest');
+  if (file === undefined) return none;
+  const path = context.path(file);
+  const input = need(readManifestFile(need(await readJsonFile(path)), path, { product, version }));
+  // Paths in a file are meant from where the file lies.
+  const from = (entry: FileRequest) => ({ ...entry, file: resolve(dirname(path), entry.file) });
+  return { ...input, images: input.images.map(from), attachments: input.attachments.map(from) };
+}
+
+/** Files named by options stand in for those of the same name in the manifest file. */
+function join(
+  context: Context,
+  first: readonly FileRequest[],
+  options: readonly FileRequest[],
+): FileRequest[] {
+  const own = options.map((entry) => ({ ...entry, file: context.path(entry.file) }));
+  return [...first.filter((entry) => own.every(({ name }) => name !== entry.name)), ...own];
+}
+
+async function hashAll(
+  context: Context,
+  requests: readonly FileRequest[],
+): Promise<(HashedFile & { name: string })[]> {
+  const lengths: number[] = [];
+  for (const { file, field } of requests) lengths.push(need(await imageLength(file, field)));
+  const hashed: (HashedFile & { name: string })[] = [];
+  for (const [at, { file, name }] of requests.entries()) {
+    hashed.push({ name, ...(await hashFile(file, lengths[at] ?? 0, context.out)) });
+  }
+  return hashed;
+}
+
+/** The manifest's bytes, judged by the device's own parser. */
+function judge(fields: Fields): { readonly manifest: Manifest; readonly bytes: Uint8Array } {
+  const bytes = canonicalBytes(fields);
+  const manifest = parseManifest(bytes);
+  if (manifest.ok) return { manifest: manifest.value, bytes };
+  const { error } = manifest;
+  throw new Stop(error.field === undefined ? error : { ...error, field: nameOption(error.field) });
+}
+
+async function runCreate(context: Context): Promise<void> {
+  const { home, options, out } = context;
+  const product = context.argument(0);
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const settings = await home.product(product);
+  const input = await readInput(context, product, version);
+  const imageOptions = options.list('image').map((text) => need(parseImageOption(text)));
+  const attached = (['sbom', 'vex'] as const).flatMap((name): FileRequest[] => {
+    const file = options.text(name);
+    return file === undefined ? [] : [{ name, file, field: `--${name}` }];
+  });
+  const images = join(context, input.images, imageOptions);
+  const attachments = join(context, input.attachments, attached);
+  const base = { safetyClass: settings.safetyClass, ...given('udi', settings.udi) };
+  const fields = mergeFields(base, input.fields, optionFields(context), { product, version });
+  // Before hours of hashing and uploading: everything that can be refused without them.
+  judge({ ...fields, images: images.map(({ name }) => ({ component: name, len: 1, hash: '0'.repeat(64) })) });
+  for (const { file, field } of [...images, ...attachments]) need(await imageLength(file, field));
+  const api = await context.api();
+  await refuseUsed(api, product, version);
+  const hashed = await hashAll(context, images);
+  const others = await hashAll(context, attachments);
+  const { manifest, bytes } = judge({
+    ...fields,
+    images: hashed.map(({ name, len, hash }) => ({ component: name, len, hash })),
+    ...Object.fromEntries(others.map(({ name, len, hash }) => [name, { len, hash }])),
+  });
+  for (const file of [...hashed, ...others]) await uploadFile(file, api, out);
+  await api.postRelease(product, Buffer.from(bytes).toString('utf8'));
+  const manifestSha256 = sha256Hex(bytes);
+  out.result(
+    { product, version, manifestSha256, manifest },
+    `Created release ${version} of ${product} (${plain(manifest.name)}), manifest sha256 ${manifestSha256}\n` +
+      `It waits for approvals: airlock release approve ${product} ${version} --as FUNCTION\n`,
+  );
+}
+
+async function refuseUsed(api: ServerApi, product: string, version: number): Promise<void> {
+  if ((await api.release(product, version)) === undefined) return;
+  const highest = Math.max(...(await api.releases(product)).map((release) => release.version));
+  stop('CLI_VERSION_USED', `version ${version} of ${product} is used; the highest is ${highest}`, 'VERSION');
+}
+
+async function runList(context: Context): Promise<void> {
+  const api = await context.api();
+  const releases = await api.releases(context.argument(0));
+  const rows = releases
+    .toSorted((a, b) => b.version - a.version)
+    .map((release) => [
+      String(release.version),
+      release.name,
+      release.safetyClass,
+      release.approvedBy.join(', ') || '-',
+      release.created,
+    ]);
+  context.out.result({ releases }, table(['VERSION', 'NAME', 'CLASS', 'APPROVED BY', 'CREATED'], rows));
+}
+
+/** A release and its manifest, whose hash is compared with the one that the server gives. */
+export async function fetchRelease(api: ServerApi, product: string, version: number) {
+  const release = await api.release(product, version);
+  if (release === undefined)
+    return stop('CLI_RELEASE_UNKNOWN', `${product} has no release ${version}`, 'VERSION');
+  const text = release.manifest ?? stop('CLI_SERVER_ANSWER', 'the server gave no manifest', 'manifest');
+  const bytes = Buffer.from(text);
+  const manifest = need(parseManifest(bytes));
+  const sha256 = sha256Hex(bytes);
+  if (sha256 !== release.manifestSha256 || manifest.product !== product || manifest.version !== version) {
+    const found = `${manifest.product} ${manifest.version}, ${sha256.slice(0, 12)}`;
+    return stop(
+      'CLI_RELEASE_CHANGED',
+      `the server gives the manifest of another release (${found})`,
+      'manifest',
+    );
+  }
+  return { release, manifest, bytes, sha256 };
+}
+
+/** What a person must know about a release before they sign it. */
+export function manifestLines(manifest: Manifest, sha256: string): string {
+  const { change } = manifest;
+  const rows: [string, string][] = [
+    ['release', `${manifest.product} ${manifest.version}, ${manifest.name}`],
+    ['class', `${manifest.safetyClass}${manifest.emergency ? ', EMERGENCY' : ''}`],
+    ['for', manifest.compat.join(', ')],
+    ['change', change.record],
+    ['impact', change.impact],
+    [
+      'regulatory',
+      [change.regulatory.decision, change.regulatory.reference].filter((text) => text !== '').join(', '),
+    ],
+    ['authors', manifest.authors.join(', ')],
+    [
+      'urgency',
+      [manifest.urgency.level, manifest.urgency.deadline ?? '']
+        .filter((text) => text !== '')
+        .join(', until '),
+    ],
+    ...manifest.images.map(({ component, len, hash }): [string, string] => [
+      `image ${component}`,
+      `${bytesText(len)} (${len} bytes), sha256 ${hash}`,
+    ]),
+    ...(manifest.notes === '' ? [] : ([['notes', manifest.notes]] satisfies [string, string][])),
+    ['manifest', `sha256 ${sha256}`],
+  ];
+  return rows.map(([name, text]) => `  ${plain(name).padEnd(14)} ${plain(text)}\n`).join('');
+}
+
+async function runShow(context: Context): Promise<void> {
+  const product = context.argument(0);
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const { release, manifest, sha256 } = await fetchRelease(await context.api(), product, version);
+  context.out.result({ ...release, manifest }, `${manifestLines(manifest, sha256)}${approvals(release)}`);
+}
+
+function approvals(release: Release): string {
+  return `  ${'approved by'.padEnd(14)} ${release.approvedBy.map(plain).join(', ') || 'nobody yet'}\n`;
+}
+
+export const releaseCommands: readonly CommandSpec[] = [
+  {
+    usage: 'release create <product> <version>',
+    summary: 'make a release: manifest, hashes, upload',
+    help: 'A JSON file given by --manifest holds fields of the manifest, with "images": [{"component", "file"}]; options\nwin over it. A change record, an impact assessment and a regulatory decision are needed.',
+    example:
+      'release create infusion-pump 12 --name "2.4.0" --compat hw:rev2 --image rootfs=build/rootfs.img --change-record CR-812 --impact "Alarm volume; safety reviewed" --regulatory "letter to file" --author bo',
+    options: [
+      { flags: '--manifest <file>', describe: 'JSON file with fields of the manifest' },
+      { flags: '--image <spec>', describe: 'an image: COMPONENT=FILE', many: true },
+      { flags: '--name <text>', describe: 'the name that people see' },
+      { flags: '--udi <text>', describe: "UDI (default: the product's)" },
+      { flags: '--class <A|B|C>', describe: "safety class (default: the product's)" },
+      { flags: '--compat <entry>', describe: 'hardware that it fits, such as hw:rev2', many: true },
+      { flags: '--slot <slot>', describe: 'inactive (default), or A or B to pin it' },
+      { flags: '--change-record <id>', describe: 'change-control record' },
+      { flags: '--impact <text>', describe: 'impact assessment' },
+      { flags: '--regulatory <text>', describe: 'regulatory decision, such as "letter to file"' },
+      { flags: '--regulatory-reference <id>', describe: 'its reference' },
+      { flags: '--author <name>', describe: 'who made it', many: true },
+      { flags: '--notes <text>', describe: 'release notes' },
+      { flags: '--requires-installed <n>', describe: 'lowest installed version' },
+      { flags: '--requires-bootloader <n>', describe: 'lowest boot loader version' },
+      { flags: '--secure-boot-key <id>', describe: 'key that signed the boot chain', many: true },
+      { flags: '--self-test-seconds <n>', describe: 'time limit of the self-tests (default 300)' },
+      { flags: '--critical-test <name>', describe: 'a self-test that must pass', many: true },
+      { flags: '--urgency <level>', describe: 'routine (default), security or safety' },
+      { flags: '--deadline <time>', describe: 'YYYY-MM-DDTHH:MM:SSZ' },
+      { flags: '--emergency', describe: "the policy's emergency set stands in for class and market" },
+      { flags: '--demand <functions>', describe: 'functions that must approve as well: clinical,quality:2' },
+      { flags: '--sbom <file>', describe: 'software bill of materials' },
+      { flags: '--vex <file>', describe: 'vulnerability statements' },
+    ],
+    run: runCreate,
+  },
+  {
+    usage: 'release list <product>',
+    summary: 'releases of a product and who approved them',
+    example: 'release list infusion-pump',
+    run: runList,
+  },
+  {
+    usage: 'release show <product> <version>',
+    summary: 'one release, its manifest hashed here',
+    example: 'release show infusion-pump 12',
+    run: runShow,
+  },
+];

@@ -1,0 +1,321 @@
+/**
+ * `release approve | withdraw` and `renew`: one act of one person for one function.
+ *
+ * The machine verifies the repository from its own held state, takes nothing but the proposal from the server, has
+ * `planSignature` decide whether the proposal is that act and nothing else, shows what the signature changes, and
+ * only then asks for the passphrase.
+ */
+import {
+  addSignature,
+  describeChange,
+  describePolicyChange,
+  type FunctionThresholds,
+  type ImageView,
+  type KeysAndThreshold,
+} from '@airlock/trust';
+import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
+import { type Act, actWords, functionLifeSeconds, planSignature, type SigningPlan } from '../core/signing.ts';
+import type { StoredKey } from '../keys.ts';
+import { instant, plain } from '../output.ts';
+import { requireAttended } from '../passphrases.ts';
+import type { Proposal, ServerApi } from '../server-api.ts';
+import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
+import { need, Stop, stop } from '../stop.ts';
+import { fetchRelease, manifestLines } from './release.ts';
+
+/** One act on its way: who signs what, for which product. */
+interface Session {
+  readonly context: Context;
+  readonly api: ServerApi;
+  readonly product: string;
+  readonly function: string;
+  readonly delegation: KeysAndThreshold;
+  readonly verified: Verified;
+  readonly key: StoredKey;
+}
+
+async function begin(context: Context): Promise<Session> {
+  const { home, options, io, ring } = context;
+  const product = context.argument(0);
+  const name = options.required('as');
+  const rootFile = options.text('root');
+  const api = await context.api();
+  const pin = rootFile === undefined ? undefined : context.path(rootFile);
+  const verified = await verifyRepository(home, product, api, io.now(), pin);
+  const { view } = verified;
+  const delegation = view.targets.functions.find((entry) => entry.name === name);
+  if (delegation === undefined) {
+    const known = view.targets.functions.map((entry) => entry.name).join(', ');
+    return stop('CLI_FUNCTION', `${product} has no function "${name}"; it has ${known}`, '--as');
+  }
+  // Never published is a state that a new function has; anything else that hides the role is an attack or a fault.
+  const failure = view.functions[name] === undefined ? view.failures[name] : undefined;
+  if (failure !== undefined && failure.code !== 'OTA_MISSING_FILE') throw new Stop(failure);
+  const classes = (['A', 'B', 'C'] as const).filter(
+    (letter) => view.root.image?.minimum.classes[letter] !== undefined,
+  );
+  requireAttended(ring.passphrases, { product, classes, demo: view.demo });
+  const key = await chooseKey(context, name, delegation, view);
+  return { context, api, product, function: name, delegation, verified, key };
+}
+
+/** The key of the person who signs; named by --holder when this home holds more than one. */
+async function chooseKey(
+  { ring, options, home }: Context,
+  name: string,
+  delegation: KeysAndThreshold,
+  view: ImageView,
+): Promise<StoredKey> {
+  const held = await ring.find(delegation.keys);
+  const holder = options.text('holder');
+  const found = held.filter(({ publicKey }) => {
+    const person = holderOf(view, publicKey.keyId);
+    return holder === undefined || person?.holder === holder;
+  });
+  const [first, second] = found;
+  if (first === undefined) {
+    const who = holder === undefined ? '' : ` of ${holder}`;
+    return stop('CLI_KEY_MISSING', `this home holds no key${who} for function ${name}`, home.path('keys'));
+  }
+  if (second !== undefined) {
+    const names = found.map(({ publicKey }) => holderOf(view, publicKey.keyId)?.holder ?? '?').join(', ');
+    return stop('CLI_USAGE', `this home holds keys of ${names} for ${name}; say whose is meant`, '--holder');
+  }
+  return first;
+}
+
+function holderOf(view: ImageView, keyId: string) {
+  return view.policy.holders.find((held) => held.keyId === keyId);
+}
+
+async function openProposal(session: Session): Promise<Proposal | undefined> {
+  const { api, product, verified } = session;
+  const held = verified.view.functions[session.function]?.version ?? 0;
+  const proposals = await api.proposals(product);
+  return proposals.find(
+    (entry) => entry.role === session.function && entry.state !== 'published' && entry.version > held,
+  );
+}
+
+function plan(session: Session, act: Act, proposal: Proposal | undefined): SigningPlan {
+  const { view, signer } = session.verified;
+  const previous = view.state.roles[session.function];
+  const strict = view.root.image?.minimum.classes.C !== undefined;
+  return need(
+    planSignature({
+      product: session.product,
+      function: session.function,
+      act,
+      previous: previous === undefined ? undefined : Buffer.from(previous),
+      proposal: proposal === undefined ? undefined : Buffer.from(proposal.file),
+      signedVersion: signer.signed[session.function] ?? 0,
+      keyId: session.key.publicKey.keyId,
+      now: session.context.io.now(),
+      lifeSeconds: functionLifeSeconds(strict),
+    }),
+  );
+}
+
+/** What others published since this machine looked last: it is signed by their keys, and still worth seeing. */
+function sinceLastLook({ verified }: Session): string[] {
+  const { before, view } = verified;
+  const words: string[] = [];
+  for (const [role, text] of Object.entries(view.state.roles)) {
+    const old = before.state.roles[role];
+    if (old === undefined || old === text) continue;
+    const changes = describeChange(Buffer.from(old), Buffer.from(text));
+    if (changes.ok) words.push(...changes.value.map((change) => `${role}: ${change.words}`));
+  }
+  if (before.policy !== undefined && before.policy !== view.policyText) {
+    const changes = describePolicyChange(Buffer.from(before.policy), Buffer.from(view.policyText));
+    if (changes.ok) words.push(...changes.value.map((change) => `policy: ${change.words}`));
+  }
+  return words;
+}
+
+function show(session: Session, act: Act, what: SigningPlan, details: string): void {
+  const { out } = session.context;
+  const { view } = session.verified;
+  const person = holderOf(view, session.key.publicKey.keyId);
+  const since = sinceLastLook(session);
+  const lines = [
+    ...(since.length === 0
+      ? []
+      : ['Published by others since this machine looked last:', ...since.map(indent)]),
+    `${person?.name ?? 'unknown'} <${person?.holder ?? '?'}> for ${session.function} of ${session.product}` +
+      `${view.demo ? ' (DEMO root)' : ''}: ${actWords(act)}`,
+  ];
+  const changes = ['This signature changes:', ...what.changes.map(({ words }) => indent(words))];
+  out.show(`${lines.map(plain).join('\n')}\n${details}${changes.map(plain).join('\n')}\n`);
+}
+
+function indent(text: string): string {
+  return `  ${text}`;
+}
+
+async function confirm({ context }: Session, act: Act): Promise<void> {
+  if (context.options.flag('yes')) return;
+  const { terminal } = context.io;
+  if (terminal === undefined) {
+    return stop(
+      'CLI_CONFIRMATION',
+      'nobody is here to confirm; say --yes after reading what is shown',
+      '--yes',
+    );
+  }
+  const wanted = act.kind === 'renew' ? 'renew' : String(act.version);
+  const typed = await terminal.ask(`To sign, type ${wanted}: `);
+  if (typed.trim() !== wanted) stop('CLI_DECLINED', `"${typed}" is not ${wanted}; nothing was signed`);
+}
+
+async function sign(session: Session, act: Act, details: string): Promise<void> {
+  const { context, api, product, verified } = session;
+  const proposal = await openProposal(session);
+  const what = plan(session, act, proposal);
+  show(session, act, what, details);
+  await confirm(session, act);
+  const signer = await context.ring.signer(session.key);
+  const signature = signer.sign(what.draft.bytesToSign);
+  const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
+  await burnNumber(context.home, verified.signer, session.function, what.draft.version);
+  const answer = await api.putProposal({
+    product,
+    role: session.function,
+    file: Buffer.from(file).toString('utf8'),
+    previous: verified.view.functions[session.function]?.version ?? 0,
+    ...(proposal === undefined ? {} : { etag: proposal.etag }),
+  });
+  const reason = context.options.text('reason');
+  const where = `${session.function} of ${product}, number ${what.draft.version}`;
+  await context.ring.record(`${actWords(act)} as ${where}`, reason);
+  report(session, act, what, answer);
+}
+
+function report(session: Session, act: Act, what: SigningPlan, answer: Proposal): void {
+  const { context, verified, product, delegation } = session;
+  const { view } = verified;
+  const signedBy = [...new Set([...what.signedBy, session.key.publicKey.keyId])];
+  const published = answer.state === 'published';
+  const missing = delegation.keys
+    .filter(({ keyId }) => !signedBy.includes(keyId))
+    .map(({ keyId }) => holderOf(view, keyId)?.name ?? keyId.slice(0, 12));
+  const open = act.kind === 'approve' && published ? stillToApprove(session, act) : [];
+  const { unattended } = context.ring.passphrases;
+  const state = published
+    ? `Published: ${session.function} number ${what.draft.version}, valid until ${instant(what.expires)}`
+    : `Signed by ${signedBy.length} of ${delegation.threshold} needed; ${
+        answer.problem === undefined
+          ? `still missing: one of ${missing.join(', ')}`
+          : `held back: ${answer.problem}`
+      }`;
+  const lines = [
+    state,
+    ...(open.length === 0 ? [] : [`Release ${actVersion(act)} still needs: ${open.join('; ')}`]),
+    ...(unattended ? ['The passphrase was unattended; this is recorded.'] : []),
+  ];
+  const json = {
+    product,
+    function: session.function,
+    act: actWords(act),
+    number: what.draft.version,
+    state: answer.state,
+    signedBy,
+    threshold: delegation.threshold,
+    ...(published ? {} : { missing }),
+    ...(act.kind === 'approve' ? { stillToApprove: open } : {}),
+    unattended,
+    demo: view.demo,
+  };
+  context.out.result(json, `${lines.map(plain).join('\n')}\n`);
+}
+
+function actVersion(act: Act): string {
+  return act.kind === 'renew' ? '' : String(act.version);
+}
+
+/** Functions that class and markets still ask for, by what was verified before this act. */
+function stillToApprove(session: Session, act: Extract<Act, { kind: 'approve' }>): string[] {
+  const { view } = session.verified;
+  const minimum = view.root.image?.minimum;
+  const approves = (name: string) =>
+    name === session.function ||
+    view.functions[name]?.releases.some(
+      (entry) => entry.version === act.version && entry.sha256 === act.sha256,
+    );
+  const open = (sets: (FunctionThresholds | undefined)[]) =>
+    [...new Set(sets.flatMap((set) => Object.keys(set ?? {})))]
+      .filter((name) => approves(name) !== true)
+      .toSorted();
+  const lines: string[] = [];
+  for (const letter of ['A', 'B', 'C'] as const) {
+    const names = open([minimum?.classes[letter], view.policy.classes[letter]]);
+    if (names.length > 0) lines.push(`class ${letter}: ${names.join(', ')}`);
+  }
+  for (const market of Object.keys(view.policy.markets)) {
+    const names = open([minimum?.markets[market], view.policy.markets[market]]);
+    if (names.length > 0) lines.push(`market ${market}: ${names.join(', ')}`);
+  }
+  return lines;
+}
+
+async function runApprove(context: Context): Promise<void> {
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const session = await begin(context);
+  const { manifest, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+  refuseOther(session, version, sha256);
+  const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
+  await sign(session, act, manifestLines(manifest, sha256));
+}
+
+/** Two functions must never approve two contents under one number: the server may show each of us another one. */
+function refuseOther({ verified }: Session, version: number, sha256: string): void {
+  for (const [name, role] of Object.entries(verified.view.functions)) {
+    const listed = role.releases.find((entry) => entry.version === version);
+    if (listed !== undefined && listed.sha256 !== sha256) {
+      const message = `${name} approved release ${version} as manifest ${listed.sha256.slice(0, 12)}, the server shows ${sha256.slice(0, 12)}`;
+      stop('CLI_RELEASE_CHANGED', message, 'VERSION');
+    }
+  }
+}
+
+async function runWithdraw(context: Context): Promise<void> {
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  await sign(await begin(context), { kind: 'withdraw', version }, '');
+}
+
+async function runRenew(context: Context): Promise<void> {
+  await sign(await begin(context), { kind: 'renew' }, '');
+}
+
+const options = [
+  { flags: '--as <function>', describe: 'the function that signs' },
+  { flags: '--holder <id>', describe: 'whose key, when this home holds several of the function' },
+  { flags: '--root <file>', describe: 'root to pin, on a machine that sees the product for the first time' },
+  { flags: '--yes', describe: 'do not ask; what would be shown is shown all the same' },
+];
+
+export const signCommands: readonly CommandSpec[] = [
+  {
+    usage: 'release approve <product> <version>',
+    summary: 'sign a release for one function',
+    help: 'This machine verifies the repository itself, shows what the signature changes, and refuses to sign anything but\nthis one approval, whatever the server offers.',
+    example: 'release approve infusion-pump 12 --as quality',
+    options,
+    run: runApprove,
+  },
+  {
+    usage: 'release withdraw <product> <version>',
+    summary: "take a function's approval back",
+    help: 'Devices that see the withdrawal refuse the release from then on, also when it is staged.',
+    example: 'release withdraw infusion-pump 12 --as quality --reason "CAPA-77"',
+    options: [...options, { flags: '--reason <text>', describe: 'why; recorded' }],
+    run: runWithdraw,
+  },
+  {
+    usage: 'renew <product>',
+    summary: "extend the life of a function's role, with nothing else changed",
+    example: 'renew infusion-pump --as quality',
+    options,
+    run: runRenew,
+  },
+];

@@ -1,0 +1,214 @@
+/**
+ * The decision what a person's signature may be set under: pure, on bytes.
+ *
+ * Signing a role signs its whole list, and the server is taken to be hostile (DESIGN "Signing by people"). So nothing
+ * that it offers is trusted: from the role as this machine verified it and from the one act that the person named,
+ * the only role that may be signed is built here again, and a proposal is signed only if its signed bytes are exactly
+ * these. Entries slipped in, dropped or changed, another product's role, delegations, unknown fields: all differ.
+ * What a proposal may choose for itself is its number (above all that were verified or signed here, within a bound)
+ * and its expiry (within the life that such a role has).
+ * Leaves to others: how `previous` was verified (signer.ts), whether the act is a good one (the person).
+ */
+import {
+  describeChange,
+  type Draft,
+  draftFunction,
+  draftOf,
+  fail,
+  type FunctionView,
+  ok,
+  readRole,
+  type Result,
+  type RoleChange,
+  type UtcSeconds,
+} from '@airlock/trust';
+
+const daySeconds = 24 * 3600;
+/** Lives of function roles (DESIGN "Expiry"): class C is looked at twice as often. */
+export function functionLifeSeconds(strict: boolean): number {
+  return (strict ? 90 : 180) * daySeconds;
+}
+
+/** Clocks of two signers differ; a proposal made a moment ago by a clock that is ahead is no attack. */
+const clockSkewSecondsMax = daySeconds;
+/** A proposal that would be expired within a day is an old one, kept back. */
+const lifeLeftSecondsMin = daySeconds;
+/** Numbers burnt by proposals that were given up. More is a fast-forward, which would end the role (TUF 5.3.11). */
+const versionsSkippedMax = 100;
+
+/** The one thing that a person wants to have done. */
+export type Act =
+  | { readonly kind: 'approve'; readonly version: number; readonly length: number; readonly sha256: string }
+  | { readonly kind: 'withdraw'; readonly version: number }
+  | { readonly kind: 'renew' };
+
+export interface SigningInput {
+  readonly product: string;
+  readonly function: string;
+  readonly act: Act;
+  /** The function's role as this machine last verified it; undefined when the repository has none yet. */
+  readonly previous: Uint8Array | undefined;
+  /** The open proposal that the server offers; undefined: there is none, and a new one is drafted. */
+  readonly proposal: Uint8Array | undefined;
+  /** Highest number that this machine ever signed for the role: a number once signed is never used again. */
+  readonly signedVersion: number;
+  /** Key that is to sign. */
+  readonly keyId: string;
+  readonly now: UtcSeconds;
+  readonly lifeSeconds: number;
+}
+
+/** What may be signed, and what it changes. */
+export interface SigningPlan {
+  readonly draft: Draft;
+  /** The file that the signature is added to: the proposal with its other signatures, or the new draft. */
+  readonly file: Uint8Array;
+  readonly expires: UtcSeconds;
+  readonly changes: readonly RoleChange[];
+  /** Key ids that signed the proposal already. */
+  readonly signedBy: readonly string[];
+}
+
+interface Held {
+  readonly version: number;
+  readonly releases: FunctionView['releases'];
+}
+
+/**
+ * What the person may sign. Codes: CLI_APPROVED_ALREADY, CLI_RELEASE_CHANGED, CLI_NOT_APPROVED, CLI_SIGNED_ALREADY,
+ * CLI_PROPOSAL_VERSION, CLI_PROPOSAL_EXPIRY, CLI_UNEXPECTED_CHANGE, and those of `readRole`.
+ */
+export function planSignature(input: SigningInput): Result<SigningPlan> {
+  const held = readHeld(input);
+  if (!held.ok) return held;
+  const releases = applyAct(held.value.releases, input);
+  if (!releases.ok) return releases;
+  return input.proposal === undefined
+    ? planOwn(input, held.value, releases.value)
+    : planOffered(input, input.proposal, held.value, releases.value);
+}
+
+function readHeld(input: SigningInput): Result<Held> {
+  if (input.previous === undefined) return ok({ version: 0, releases: [] });
+  const view = readRole(input.previous, `held role ${input.function}`);
+  if (!view.ok) return view;
+  if (view.value.kind !== 'function' || view.value.role !== input.function) {
+    throw new TypeError('the held role must be the function that is to be signed');
+  }
+  return ok(view.value);
+}
+
+type Releases = FunctionView['releases'];
+
+/** The list after the act, and nothing but the act. */
+function applyAct(held: Releases, input: SigningInput): Result<Releases> {
+  const { act } = input;
+  if (act.kind === 'renew') return ok(held);
+  const listed = held.find(({ version }) => version === act.version);
+  if (act.kind === 'withdraw') {
+    if (listed !== undefined) return ok(held.filter((entry) => entry !== listed));
+    const message = `${input.function} does not approve release ${act.version}, so there is nothing to withdraw`;
+    return fail('CLI_NOT_APPROVED', message, 'VERSION');
+  }
+  if (listed === undefined) return ok([...held, act]);
+  if (listed.sha256 === act.sha256 && listed.length === act.length) {
+    return fail(
+      'CLI_APPROVED_ALREADY',
+      `${input.function} approves release ${act.version} already`,
+      'VERSION',
+    );
+  }
+  return fail(
+    'CLI_RELEASE_CHANGED',
+    `${input.function} approved release ${act.version} as manifest ${listed.sha256.slice(0, 12)}, the server shows ` +
+      `${act.sha256.slice(0, 12)} under the same number`,
+    'VERSION',
+  );
+}
+
+function draftWith(input: SigningInput, releases: Releases, version: number, expires: UtcSeconds): Draft {
+  return draftFunction({ product: input.product, function: input.function, version, expires, releases });
+}
+
+function planOwn(input: SigningInput, held: Held, releases: Releases): Result<SigningPlan> {
+  const version = Math.max(held.version, input.signedVersion) + 1;
+  const expires = input.now + input.lifeSeconds;
+  const draft = draftWith(input, releases, version, expires);
+  const changes = describeChange(input.previous, draft.unsigned);
+  if (!changes.ok) return changes;
+  return ok({ draft, file: draft.unsigned, expires, changes: changes.value, signedBy: [] });
+}
+
+function planOffered(
+  input: SigningInput,
+  proposal: Uint8Array,
+  held: Held,
+  releases: Releases,
+): Result<SigningPlan> {
+  const view = readRole(proposal, `the proposal for ${input.function}`);
+  if (!view.ok) return view;
+  const offered = draftOf(proposal);
+  if (!offered.ok) return offered;
+  const { version, expires, signatures } = view.value;
+  const signedBy = signatures.map(({ keyId }) => keyId);
+  const term = checkTerm(input, held, { version, expires }, signedBy.includes(input.keyId));
+  if (!term.ok) return term;
+  const changes = describeChange(input.previous, proposal);
+  const expected = draftWith(input, releases, version, expires);
+  if (!changes.ok || !sameBytes(expected.bytesToSign, offered.value.bytesToSign)) {
+    return refuseChange(input, changes);
+  }
+  if (signedBy.includes(input.keyId)) {
+    return fail(
+      'CLI_SIGNED_ALREADY',
+      `the proposal for ${input.function} carries this key's signature already`,
+    );
+  }
+  return ok({ draft: offered.value, file: proposal, expires, changes: changes.value, signedBy });
+}
+
+/** Number and expiry are what a proposal may choose, within bounds. */
+function checkTerm(
+  input: SigningInput,
+  held: Held,
+  offered: { readonly version: number; readonly expires: UtcSeconds },
+  mine: boolean,
+): Result<true> {
+  const { version, expires } = offered;
+  // The very proposal that this key signed keeps its number; any other needs one that was never signed here.
+  const floor = Math.max(held.version, mine ? 0 : input.signedVersion);
+  if (version <= floor || version > floor + versionsSkippedMax) {
+    const message =
+      `the proposal for ${input.function} has number ${version}; after ${floor}, which was verified or signed here, ` +
+      `it must be one from ${floor + 1} to ${floor + versionsSkippedMax}`;
+    return fail('CLI_PROPOSAL_VERSION', message, input.function);
+  }
+  const earliest = input.now + lifeLeftSecondsMin;
+  const latest = input.now + input.lifeSeconds + clockSkewSecondsMax;
+  if (expires < earliest || expires > latest) {
+    const days = Math.floor((expires - input.now) / daySeconds);
+    const message =
+      `the proposal for ${input.function} would be valid for ${days} days, ` +
+      `it must be 1 to ${Math.floor(input.lifeSeconds / daySeconds)}`;
+    return fail('CLI_PROPOSAL_EXPIRY', message, input.function);
+  }
+  return ok(true);
+}
+
+function refuseChange(input: SigningInput, changes: Result<readonly RoleChange[]>): Result<never> {
+  const found = changes.ok ? changes.value.map(({ words }) => words).join('; ') : changes.error.message;
+  const message =
+    `the server's proposal for ${input.function} is not just "${actWords(input.act)}"; ` +
+    `signing it would do this: ${found === '' ? 'a change that has no words' : found}`;
+  return fail('CLI_UNEXPECTED_CHANGE', message, input.function);
+}
+
+/** The act as people say it. */
+export function actWords(act: Act): string {
+  if (act.kind === 'renew') return 'renew the role, unchanged';
+  return act.kind === 'approve' ? `approve release ${act.version}` : `withdraw release ${act.version}`;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}

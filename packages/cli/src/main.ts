@@ -1,0 +1,169 @@
+/**
+ * The program `airlock`: its commands given to commander, and the one place where a stop becomes a line and a status.
+ *
+ * Exit status: 0 done; 1 refused; 2 wrong command line or input; 3 server not reachable; 4 not confirmed by the
+ * person; 70 a fault of the program itself.
+ */
+import { apiCodes, deviceCodes } from '@airlock/protocol';
+import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
+import { Command, CommanderError, Option } from 'commander';
+import { type CommandSpec, Context, Options } from './command.ts';
+import { deviceCommands } from './commands/device.ts';
+import { fleetCommands } from './commands/fleet.ts';
+import { homeCommands } from './commands/init.ts';
+import { productCommands } from './commands/product.ts';
+import { releaseCommands } from './commands/release.ts';
+import { signCommands } from './commands/sign.ts';
+import { cliErrors, exitStatusOf } from './errors.ts';
+import type { CliIo } from './io.ts';
+import { plain } from './output.ts';
+import { Stop } from './stop.ts';
+import { processIo } from './terminal.ts';
+
+const exitFault = 70;
+
+/** Every command, in the order of the help. */
+export const commands: readonly CommandSpec[] = [
+  ...homeCommands,
+  ...productCommands,
+  ...deviceCommands,
+  ...releaseCommands,
+  ...signCommands,
+  ...fleetCommands,
+];
+
+const groupSummaries: Readonly<Record<string, string>> = {
+  product: 'products, their roles and functions',
+  policy: 'who must approve',
+  device: 'devices and their records',
+  release: 'releases and their approvals',
+};
+
+const exitHelp = `
+Exit status: 0 done, 1 refused, 2 wrong command line or input, 3 server not reachable, 4 not confirmed, 70 a fault.
+Passphrases are asked for without echo; --passphrase-file and AIRLOCK_PASSPHRASE are recorded as unattended, and for
+products of class B and C they count only where the root says demo.`;
+
+const tables: readonly ErrorTable[] = [cliErrors, trustErrors, apiCodes, deviceCodes];
+
+/** What a person can do about a code; undefined for a server's code that this version does not know. */
+function remedyOf(code: string): string | undefined {
+  return tables.find((table) => Object.hasOwn(table, code))?.[code]?.remedy;
+}
+
+function printFailure(io: CliIo, failure: Failure, json: boolean): void {
+  const { code, message, field } = failure;
+  const remedy = remedyOf(code);
+  if (json) {
+    io.err(
+      `${JSON.stringify({ error: { code, message, ...(field ? { field } : {}), ...(remedy ? { remedy } : {}) } })}\n`,
+    );
+    return;
+  }
+  const where = field === undefined || message.includes(field) ? '' : ` [${field}]`;
+  const help = remedy === undefined ? '' : ` Remedy: ${remedy}`;
+  io.err(`airlock: ${code}: ${plain(message)}${plain(where)}.${help}\n`);
+}
+
+/** The command itself or its group, made when it is first met. */
+function groupOf(program: Command, name: string): Command {
+  const found = program.commands.find((command) => command.name() === name);
+  if (found !== undefined) return found;
+  return quiet(program.command(name).description(groupSummaries[name] ?? name));
+}
+
+/** Commander neither prints nor exits: this file does both. */
+function quiet(command: Command): Command {
+  return command
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .configureHelp({ showGlobalOptions: true });
+}
+
+function addCommand(
+  program: Command,
+  spec: CommandSpec,
+  run: (spec: CommandSpec, command: Command) => Promise<void>,
+) {
+  const words = spec.usage.split(' ');
+  const nested = words[1] !== undefined && !words[1].startsWith('<');
+  const parent = nested ? groupOf(program, words[0] ?? '') : program;
+  const command = quiet(parent.command(words.slice(nested ? 1 : 0).join(' '))).description(
+    spec.help === undefined ? spec.summary : `${spec.summary}\n\n${spec.help}`,
+  );
+  command.summary(spec.summary).addHelpText('after', `\nExample:\n  airlock ${spec.example}`);
+  for (const { flags, describe, many } of spec.options ?? []) {
+    const option = new Option(flags, describe);
+    if (many === true) {
+      option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+    }
+    command.addOption(option);
+  }
+  command.action(() => run(spec, command));
+}
+
+/** The program without effects: what runs a command is given. */
+export function buildProgram(run: (spec: CommandSpec, command: Command) => Promise<void>): Command {
+  const program = quiet(new Command('airlock'))
+    .description(
+      'Over-the-air updates for medical devices: signed, approved, power-safe, and with the proof.',
+    )
+    .option('--home <folder>', 'the home folder (default: AIRLOCK_HOME or ./airlock-home)')
+    .option('--json', 'print results as JSON')
+    .option('--passphrase-file <file>', 'take passphrases from a file; recorded as unattended')
+    .addHelpText('after', exitHelp);
+  for (const spec of commands) addCommand(program, spec, run);
+  return program;
+}
+
+/**
+ * Runs one command line (without node and script) and gives back its exit status. Never exits the process and never
+ * throws for what a person, a file or a server did.
+ */
+export async function runAirlock(argv: readonly string[], io: CliIo): Promise<number> {
+  const json = argv.includes('--json');
+  const program = buildProgram(async (spec, command) => {
+    const values: unknown = command.optsWithGlobals();
+    const context = new Context(io, command.args, new Options(values));
+    try {
+      await spec.run(context);
+    } finally {
+      context.close();
+    }
+  });
+  sendHelpTo(program, io);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return commandLineFault(io, error, json);
+    if (error instanceof Stop) {
+      printFailure(io, error.failure, json);
+      return exitStatusOf(error.failure.code);
+    }
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    io.err(`airlock: a fault of the program itself; please report it:\n${why}\n`);
+    return exitFault;
+  }
+}
+
+function sendHelpTo(command: Command, io: CliIo): void {
+  command.configureOutput({ writeOut: (text) => io.out(text), writeErr: () => undefined });
+  for (const child of command.commands) sendHelpTo(child, io);
+}
+
+function commandLineFault(io: CliIo, error: CommanderError, json: boolean): number {
+  if (error.exitCode === 0) return 0;
+  if (error.code === 'commander.help') {
+    printFailure(io, { code: 'CLI_USAGE', message: 'a command is needed; see airlock --help' }, json);
+  } else {
+    const message = error.message.replace(/^error: /, '').replaceAll(/\s+/g, ' ');
+    printFailure(io, { code: 'CLI_USAGE', message }, json);
+  }
+  return exitStatusOf('CLI_USAGE');
+}
+
+/** The process: its own streams, its own exit status. */
+export async function main(): Promise<void> {
+  process.exitCode = await runAirlock(process.argv.slice(2), processIo());
+}

@@ -1,0 +1,30 @@
+/**
+ * The public halves of the server's online keys, which offline roots must name.
+ *
+ * They are made at the server and their private halves never leave it; asking again gives the same ones.
+ */
+import { type KeysAndThreshold, parsePublicKey } from '@airlock/trust';
+import type { Reader } from './fields.ts';
+import { askServerProgram } from './server-program.ts';
+import { need } from './stop.ts';
+
+function oneKey(answer: Reader, role: string): KeysAndThreshold {
+  const key = need(parsePublicKey(answer.at('keys').at(role).value, `online key of ${role}`));
+  return { keys: [key], threshold: 1 };
+}
+
+/** Online keys of the director: `targets`, `snapshot`, `timestamp`. */
+export async function directorOnlineKeys(configFile: string) {
+  const answer = await askServerProgram(['online-keys', '--config', configFile, '--for', 'director']);
+  return {
+    targets: oneKey(answer, 'targets'),
+    snapshot: oneKey(answer, 'snapshot'),
+    timestamp: oneKey(answer, 'timestamp'),
+  };
+}
+
+/** Online keys of a product's image repository: `snapshot`, `timestamp`. */
+export async function imageOnlineKeys(configFile: string, product: string) {
+  const answer = await askServerProgram(['online-keys', '--config', configFile, '--for', `image:${product}`]);
+  return { snapshot: oneKey(answer, 'snapshot'), timestamp: oneKey(answer, 'timestamp') };
+}

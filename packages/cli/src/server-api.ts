@@ -1,0 +1,325 @@
+/**
+ * The management API in the words of the commands: one function per call, answers read strictly.
+ *
+ * All addresses stand here. Values that a signer relies on are never taken from these answers but from the
+ * repository, verified (signer.ts); what is read here is for finding, showing and comparing.
+ */
+import type { Readable } from 'node:stream';
+import type {
+  AssignmentPut,
+  DeviceCreate,
+  DirectorRootPost,
+  ProductCreate,
+  ProposalPut,
+  ReleaseCreate,
+} from '@airlock/protocol';
+import type { Api, ApiAnswer } from './api.ts';
+import type { Reader } from './fields.ts';
+
+const base = '/api/v1';
+const part = encodeURIComponent;
+
+/** An open, blocked or published proposal for one role. */
+export interface Proposal {
+  readonly role: string;
+  readonly state: 'open' | 'blocked' | 'published';
+  readonly version: number;
+  readonly file: string;
+  readonly signedBy: readonly string[];
+  readonly threshold: number;
+  readonly problem?: string;
+  readonly etag: string;
+}
+
+export interface Release {
+  readonly version: number;
+  readonly name: string;
+  readonly safetyClass: string;
+  readonly manifestSha256: string;
+  readonly approvedBy: readonly string[];
+  readonly created: string;
+  readonly manifest?: string;
+}
+
+export interface Product {
+  readonly product: string;
+  readonly demo: boolean;
+  readonly rootVersion: number;
+  readonly published: Readonly<Record<string, number>>;
+  /** Files that a restored server lost, by name. */
+  readonly missing: readonly string[];
+}
+
+export interface ReportedDevice {
+  readonly state: string;
+  readonly booted: number;
+  readonly confirmed: number;
+  readonly floor: number;
+  readonly lastCode?: string;
+  readonly lastVersion?: number;
+  readonly lastReason?: string;
+}
+
+export interface Device {
+  readonly device: string;
+  readonly product: string;
+  readonly safetyClass: string;
+  readonly market: string;
+  readonly hardware: readonly string[];
+  readonly recordNumber: number;
+  readonly registered: string;
+  readonly revoked?: string;
+  readonly lastSeen?: string;
+  readonly assigned?: number;
+  readonly reported?: ReportedDevice;
+  readonly logFindings: number;
+}
+
+export interface LogLine {
+  readonly sequence: number;
+  readonly time: number;
+  readonly code: string;
+  readonly reason: string;
+  readonly attempt?: string;
+  readonly toVersion?: number;
+}
+
+function optional<K extends string, T>(name: K, value: T | undefined): { readonly [N in K]?: T } {
+  return value === undefined ? {} : ({ [name]: value } as { [N in K]: T });
+}
+
+function readProposal(reader: Reader): Proposal {
+  return {
+    role: reader.at('role').text(),
+    state: reader.at('state').choice(['open', 'blocked', 'published']),
+    version: reader.at('version').integer(1),
+    file: reader.at('file').text(),
+    signedBy: reader
+      .at('signedBy')
+      .list()
+      .map((entry) => entry.text()),
+    threshold: reader.at('threshold').integer(1),
+    ...optional('problem', reader.optional('problem')?.at('message').text()),
+    etag: reader.at('etag').text(),
+  };
+}
+
+function readRelease(reader: Reader): Release {
+  return {
+    version: reader.at('version').integer(1),
+    name: reader.at('name').text(),
+    safetyClass: reader.at('safetyClass').text(),
+    manifestSha256: reader.at('manifestSha256').text(),
+    approvedBy: reader
+      .at('approvedBy')
+      .list()
+      .map((entry) => entry.text()),
+    created: reader.at('created').text(),
+    ...optional('manifest', reader.optional('manifest')?.text()),
+  };
+}
+
+function readProduct(reader: Reader): Product {
+  const published = reader.at('published').entries();
+  return {
+    product: reader.at('product').text(),
+    demo: reader.at('demo').value === true,
+    rootVersion: reader.at('rootVersion').integer(1),
+    published: Object.fromEntries(published.map(([role, version]) => [role, version.integer(1)])),
+    missing: reader
+      .at('missing')
+      .list()
+      .map((entry) => entry.at('file').text()),
+  };
+}
+
+function readReported(reader: Reader): ReportedDevice {
+  const report = reader.at('report');
+  const last = report.optional('lastResult');
+  return {
+    state: report.at('state').text(),
+    booted: report.at('booted').at('version').integer(0),
+    confirmed: report.at('confirmed').at('version').integer(0),
+    floor: report.at('floor').integer(0),
+    ...optional('lastCode', last?.at('code').text()),
+    ...optional('lastVersion', last?.at('version').integer(0)),
+    ...optional('lastReason', last?.at('reason').text()),
+  };
+}
+
+function readDevice(reader: Reader): Device {
+  const reported = reader.optional('reported');
+  return {
+    device: reader.at('device').text(),
+    product: reader.at('product').text(),
+    safetyClass: reader.at('safetyClass').text(),
+    market: reader.at('market').text(),
+    hardware: reader
+      .at('hardware')
+      .list()
+      .map((entry) => entry.text()),
+    recordNumber: reader.at('recordNumber').integer(1),
+    registered: reader.at('registered').text(),
+    ...optional('revoked', reader.optional('revoked')?.text()),
+    ...optional('lastSeen', reader.optional('lastSeen')?.text()),
+    ...optional('assigned', reader.optional('assignment')?.at('release').integer(1)),
+    ...optional('reported', reported === undefined ? undefined : readReported(reported)),
+    logFindings: reader.at('logFindings').integer(0),
+  };
+}
+
+function readLogLine(reader: Reader): LogLine {
+  return {
+    sequence: reader.at('sequence').integer(1),
+    time: reader.at('time').integer(0),
+    code: reader.at('code').text(),
+    reason: reader.at('reason').text(),
+    ...optional('attempt', reader.optional('attempt')?.text()),
+    ...optional('toVersion', reader.optional('toVersion')?.integer(0)),
+  };
+}
+
+export class ServerApi {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  close(): void {
+    this.#api.close();
+  }
+
+  async health(): Promise<void> {
+    await this.#api.send({ method: 'GET', path: `${base}/health` });
+  }
+
+  async postDirectorRoot(root: string): Promise<void> {
+    const value: DirectorRootPost = { root };
+    await this.#api.send({ method: 'POST', path: `${base}/director/root`, body: { kind: 'json', value } });
+  }
+
+  async postProduct(product: string, root: string): Promise<void> {
+    const value: ProductCreate = { product, root };
+    await this.#api.send({ method: 'POST', path: `${base}/products`, body: { kind: 'json', value } });
+  }
+
+  async products(): Promise<Product[]> {
+    const answer = await this.#api.json({ method: 'GET', path: `${base}/products` });
+    return answer.at('products').list().map(readProduct);
+  }
+
+  async putPolicy(product: string, sha256: string, bytes: Uint8Array): Promise<void> {
+    const path = `${base}/products/${part(product)}/targets/${sha256}`;
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes } });
+  }
+
+  /** A file of the product's repository in its TUF layout; undefined when the server has none. */
+  async tufFile(product: string, file: string): Promise<Uint8Array | undefined> {
+    const encoded = file.split('/').map(part).join('/');
+    const path = `${base}/products/${part(product)}/tuf/${encoded}`;
+    const answer = await this.#api.send({ method: 'GET', path, expected: [404] });
+    return answer.status === 404 ? undefined : answer.bytes;
+  }
+
+  async proposals(product: string): Promise<Proposal[]> {
+    const path = `${base}/products/${part(product)}/proposals`;
+    const answer = await this.#api.json({ method: 'GET', path });
+    return answer.at('proposals').list().map(readProposal);
+  }
+
+  /** Presents a role file with at least one signature. `etag`: of the proposal or version that it replaces. */
+  async putProposal(options: {
+    readonly product: string;
+    readonly role: string;
+    readonly file: string;
+    readonly previous: number;
+    readonly etag?: string;
+  }): Promise<Proposal> {
+    const { product, role, file, previous, etag } = options;
+    const path = `${base}/products/${part(product)}/proposals/${part(role)}`;
+    const value: ProposalPut = { file, previous };
+    const answer = await this.#api.send({
+      method: 'PUT',
+      path,
+      body: { kind: 'json', value },
+      ...(etag === undefined ? {} : { ifMatch: etag }),
+    });
+    return readProposal(this.#api.reader(answer, path));
+  }
+
+  async putImage(sha256: string, stream: Readable, length: number): Promise<void> {
+    const body = { kind: 'stream', stream, length } as const;
+    await this.#api.send({ method: 'PUT', path: `${base}/images/${sha256}`, body });
+  }
+
+  async postRelease(product: string, manifest: string): Promise<void> {
+    const value: ReleaseCreate = { manifest };
+    const path = `${base}/products/${part(product)}/releases`;
+    await this.#api.send({ method: 'POST', path, body: { kind: 'json', value } });
+  }
+
+  async releases(product: string): Promise<Release[]> {
+    const path = `${base}/products/${part(product)}/releases`;
+    const answer = await this.#api.json({ method: 'GET', path });
+    return answer.at('releases').list().map(readRelease);
+  }
+
+  /** One release with its manifest; undefined when the server has none of this number. */
+  async release(product: string, version: number): Promise<Release | undefined> {
+    const path = `${base}/products/${part(product)}/releases/${version}`;
+    return await this.#found(path, readRelease);
+  }
+
+  async postDevice(value: DeviceCreate): Promise<void> {
+    await this.#api.send({ method: 'POST', path: `${base}/devices`, body: { kind: 'json', value } });
+  }
+
+  async devices(): Promise<Device[]> {
+    const answer = await this.#api.json({ method: 'GET', path: `${base}/devices` });
+    return answer.at('devices').list().map(readDevice);
+  }
+
+  async device(device: string): Promise<Device | undefined> {
+    return await this.#found(`${base}/devices/${part(device)}`, readDevice);
+  }
+
+  async revokeDevice(device: string): Promise<void> {
+    await this.#api.send({ method: 'DELETE', path: `${base}/devices/${part(device)}` });
+  }
+
+  /** The ETag of a device's assignment; undefined when nothing is assigned. */
+  async assignmentEtag(device: string): Promise<string | undefined> {
+    const path = `${base}/devices/${part(device)}/assignment`;
+    return await this.#found(path, (reader) => reader.at('etag').text());
+  }
+
+  async putAssignment(device: string, value: AssignmentPut, etag: string | undefined): Promise<void> {
+    const path = `${base}/devices/${part(device)}/assignment`;
+    const condition = etag === undefined ? {} : { ifMatch: etag };
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, ...condition });
+  }
+
+  async deleteAssignment(device: string, etag: string): Promise<void> {
+    const path = `${base}/devices/${part(device)}/assignment`;
+    await this.#api.send({ method: 'DELETE', path, ifMatch: etag });
+  }
+
+  async log(device: string): Promise<{ entries: LogLine[]; findings: string[]; answer: unknown }> {
+    const answer = await this.#api.json({ method: 'GET', path: `${base}/devices/${part(device)}/log` });
+    const findings = answer.at('findings').list();
+    return {
+      entries: answer.at('entries').list().map(readLogLine),
+      findings: findings.map(
+        (entry) =>
+          `${entry.at('kind').text()} at ${entry.at('sequence').integer(0)}: ${entry.at('detail').text()}`,
+      ),
+      answer: answer.value,
+    };
+  }
+
+  async #found<T>(path: string, read: (reader: Reader) => T): Promise<T | undefined> {
+    const answer: ApiAnswer = await this.#api.send({ method: 'GET', path, expected: [404] });
+    return answer.status === 404 ? undefined : read(this.#api.reader(answer, path));
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Making a home: the director's root, the two certificate authorities, the server's configuration and its token.
+ *
+ * `airlock.json` is written last; if anything fails before, everything that was made is removed again.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { draftRoot, signDraft, type UtcSeconds } from '@airlock/trust';
+import { type Identity, makeAuthority, makeServerCertificate, privateKeyPem } from './certificates.ts';
+import { makeFolder, type NewFile, publicMode, secretMode, writeFileAtomic, writeNewFiles } from './files.ts';
+import { type Home, type HomeSettings, pretty } from './home.ts';
+import type { KeyRing, KeyType } from './keys.ts';
+import { directorOnlineKeys } from './online-keys.ts';
+import { makeKeys, type Quorum, quorumOf, rootLifeSeconds } from './product.ts';
+import { askServerProgram } from './server-program.ts';
+import { stop, systemCode } from './stop.ts';
+
+export interface SetupInput {
+  readonly hosts: readonly string[];
+  readonly devicePort: number;
+  readonly peoplePort: number;
+  readonly root: Quorum;
+  readonly keyType: KeyType;
+  readonly now: UtcSeconds;
+}
+
+/** What the token of this home may do: everything, since one person runs everything at first. */
+const tokenPermissions = [
+  'products:read',
+  'products:write',
+  'proposals:write',
+  'releases:write',
+  'devices:read',
+  'devices:write',
+  'assignments:write',
+  'recovery:write',
+];
+
+/** Keys of the two authorities; sealed under these names. */
+export const serverAuthorityKey = 'server-authority';
+export const deviceAuthorityKey = 'device-authority';
+export const deviceAuthorityFile = 'tls/device-authority.pem';
+
+/** A port that is free now, or CLI_PORT_TAKEN for a given one that is not. */
+export async function choosePort(wanted: number | undefined, field: string): Promise<number> {
+  const server = createServer();
+  server.listen({ port: wanted ?? 0, host: '127.0.0.1' });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    return stop(
+      'CLI_PORT_TAKEN',
+      `port ${wanted ?? 0} cannot be listened on (${systemCode(error) ?? 'unknown'})`,
+      field,
+    );
+  }
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null
+    ? address.port
+    : stop('CLI_PORT_TAKEN', 'no free port', field);
+}
+
+/** Makes the whole home and gives back its settings, not yet written. */
+export async function makeHome(home: Home, ring: KeyRing, input: SetupInput): Promise<HomeSettings> {
+  await makeFolder(home.folder);
+  const serverAuthority = await makeAuthority('Airlock server authority', input.now);
+  const deviceAuthority = await makeAuthority('Airlock device authority', input.now);
+  const sealed = [
+    await ring.make(serverAuthorityKey, 'p256', serverAuthority.privateKey),
+    await ring.make(deviceAuthorityKey, 'p256', deviceAuthority.privateKey),
+  ];
+  await writeNewFiles(
+    [
+      ...sealed.map((key) => key.sealed),
+      { path: home.path('tls/server-authority.pem'), bytes: serverAuthority.certificate, mode: publicMode },
+      { path: home.path(deviceAuthorityFile), bytes: deviceAuthority.certificate, mode: publicMode },
+      ...(await serverFiles(home, serverAuthority, input)),
+    ],
+    home.folder,
+  );
+  const configFile = home.path('server/config.json');
+  await makeDirector(home, ring, configFile, input);
+  await makeToken(home, configFile);
+  const host = input.hosts[0] ?? 'localhost';
+  return {
+    schema: 'airlock-home/1',
+    apiUrl: `https://${host}:${input.peoplePort}`,
+    deviceUrl: `https://${host}:${input.devicePort}`,
+    authorityFile: 'tls/server-authority.pem',
+    tokenFile: 'token',
+    serverConfig: 'server/config.json',
+  };
+}
+
+/** The server's folder: one certificate for each listener, the passphrase of its online keys, its configuration. */
+async function serverFiles(home: Home, authority: Identity, input: SetupInput): Promise<NewFile[]> {
+  const listeners: NewFile[] = [];
+  for (const name of ['device-listener', 'people-listener']) {
+    const { certificate, privateKey } = await makeServerCertificate(authority, input.hosts, input.now);
+    listeners.push(
+      { path: home.path(`server/tls/${name}.pem`), bytes: certificate, mode: publicMode },
+      // In clear, for its owner only: the server must start with nobody there.
+      { path: home.path(`server/tls/${name}.key`), bytes: privateKeyPem(privateKey), mode: secretMode },
+    );
+  }
+  const listener = (name: string, port: number) => ({
+    host: input.hosts.includes('localhost') && input.hosts.length <= 2 ? '127.0.0.1' : '0.0.0.0',
+    port,
+    certificateFile: home.path(`server/tls/${name}.pem`),
+    keyFile: home.path(`server/tls/${name}.key`),
+  });
+  const config = {
+    schema: 'airlock-server-config/1',
+    folder: home.path('server/data'),
+    deviceListener: {
+      ...listener('device-listener', input.devicePort),
+      clientAuthorityFile: home.path(deviceAuthorityFile),
+    },
+    peopleListener: listener('people-listener', input.peoplePort),
+    onlineKeys: { passphraseFile: home.path('server/online-keys.passphrase') },
+  };
+  const passphrase = `${randomBytes(32).toString('base64url')}\n`;
+  return [
+    ...listeners,
+    { path: config.onlineKeys.passphraseFile, bytes: passphrase, mode: secretMode },
+    { path: home.path('server/config.json'), bytes: pretty(config), mode: secretMode },
+  ];
+}
+
+/** One root for the whole fleet; its online keys are made at the server. */
+async function makeDirector(home: Home, ring: KeyRing, configFile: string, input: SetupInput): Promise<void> {
+  const online = await directorOnlineKeys(configFile);
+  const keys = await makeKeys(ring, 'director.root', input.root.keys, input.keyType);
+  const draft = draftRoot({
+    repository: 'director',
+    version: 1,
+    expires: input.now + rootLifeSeconds,
+    roles: { root: quorumOf(keys, input.root.threshold), ...online },
+  });
+  const bytes = signDraft(
+    draft,
+    keys.map(({ signer }) => signer),
+  );
+  const root = { path: home.path('director/1.root.json'), bytes, mode: publicMode };
+  await writeNewFiles([...keys.map(({ sealed }) => sealed), root], home.folder);
+}
+
+async function makeToken(home: Home, configFile: string): Promise<void> {
+  const args = [
+    'token',
+    '--config',
+    configFile,
+    '--name',
+    'airlock-cli',
+    '--permissions',
+    tokenPermissions.join(','),
+  ];
+  const answer = await askServerProgram(args);
+  await writeFileAtomic(home.path('token'), `${answer.at('token').text()}\n`, secretMode);
+}

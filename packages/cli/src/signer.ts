@@ -1,0 +1,187 @@
+/**
+ * This machine's own verified state of a product's image repository, and the use of it before anything is signed.
+ *
+ * Begins with the root that was pinned here (made here, or brought here by hand) and is advanced only by what
+ * trust's `checkImageRepository` verified, kept at each step; the server can offer nothing older afterwards. Beside
+ * it stands the highest number that was ever signed here for each role, written before a signature leaves.
+ */
+import {
+  checkImageRepository,
+  type ImageView,
+  newRepositoryState,
+  ok,
+  type RepositoryState,
+  type Result,
+  type RoleMemory,
+  trustLimits,
+  type UtcSeconds,
+} from '@airlock/trust';
+import { exists, readJsonFile, readTextFile, secretMode, writeFileAtomic } from './files.ts';
+import { Reader } from './fields.ts';
+import type { Home } from './home.ts';
+import type { ServerApi } from './server-api.ts';
+import { need, stop } from './stop.ts';
+
+/** The same bound as a device's: 16 functions with 200 releases each, escaped. */
+const signerBytesMax = 4_000_000;
+
+export interface SignerState {
+  readonly schema: 'airlock-signer/1';
+  readonly product: string;
+  readonly state: RepositoryState;
+  /** Exact text of policy.json as last verified. */
+  readonly policy?: string;
+  /** Highest number signed here, by role. */
+  readonly signed: Readonly<Record<string, number>>;
+}
+
+/** What was verified now, and what was held before. */
+export interface Verified {
+  readonly view: ImageView;
+  readonly before: SignerState;
+  readonly signer: SignerState;
+}
+
+/** The held state; without one, the state that begins with the pinned root (`rootFile`, or the one made here). */
+export async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+  const file = home.signerFile(product);
+  if (!(await exists(file))) return await pinned(home, product, rootFile);
+  // A second root could only be another one: the held state follows rotations by itself.
+  if (rootFile !== undefined) stop('CLI_EXISTS', `a root of ${product} is pinned already`, '--root');
+  const reader = new Reader(need(await readJsonFile(file, signerBytesMax)), {
+    code: 'CLI_HOME_DAMAGED',
+    name: file,
+  });
+  reader.object(['schema', 'product', 'state', 'policy', 'signed']);
+  const policy = reader.optional('policy')?.text();
+  const signed = reader.at('signed').entries();
+  return {
+    schema: reader.at('schema').choice(['airlock-signer/1']),
+    product: reader.at('product').choice([product]),
+    state: readState(reader.at('state')),
+    ...(policy === undefined ? {} : { policy }),
+    signed: Object.fromEntries(signed.map(([role, version]) => [role, version.integer(0)])),
+  };
+}
+
+async function pinned(home: Home, product: string, rootFile: string | undefined): Promise<SignerState> {
+  const made = home.productFile(product, '1.root.json');
+  if (rootFile === undefined && !(await exists(made))) {
+    const known = (await home.products()).join(', ');
+    const message = `no root of ${product} is pinned here; this home has: ${known === '' ? 'no product' : known}`;
+    return stop('CLI_PRODUCT_UNKNOWN', message, '--root');
+  }
+  const file = rootFile ?? made;
+  const root = need(await readTextFile(file, trustLimits.rootBytesMax));
+  const state = need(newRepositoryState({ repository: 'image', product }, root), file);
+  return { schema: 'airlock-signer/1', product, state, signed: {} };
+}
+
+function readState(reader: Reader): RepositoryState {
+  reader.object(['root', 'timestamp', 'snapshot', 'roles', 'memory']);
+  const timestamp = reader.optional('timestamp')?.text();
+  const snapshot = reader.optional('snapshot')?.text();
+  const roles = reader.at('roles').entries();
+  const memory = reader.at('memory').entries();
+  return {
+    root: reader.at('root').text(),
+    ...(timestamp === undefined ? {} : { timestamp }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    roles: Object.fromEntries(roles.map(([role, text]) => [role, text.text()])),
+    memory: Object.fromEntries(memory.map(([role, entry]) => [role, readMemory(entry)])),
+  };
+}
+
+function readMemory(reader: Reader): RoleMemory {
+  reader.object(['version', 'signedSha256', 'keyIds']);
+  return {
+    version: reader.at('version').integer(1),
+    signedSha256: reader.at('signedSha256').text(),
+    keyIds: reader
+      .at('keyIds')
+      .list()
+      .map((keyId) => keyId.text()),
+  };
+}
+
+export async function writeSigner(home: Home, signer: SignerState): Promise<void> {
+  await writeFileAtomic(home.signerFile(signer.product), JSON.stringify(signer), secretMode);
+}
+
+/**
+ * Fetches and verifies the repository from the held state on, keeping each verified step. Stops with trust's codes
+ * (OTA_EXPIRED, OTA_ROLLBACK_METADATA, ...), naming the product.
+ */
+export async function verifyRepository(
+  home: Home,
+  product: string,
+  api: ServerApi,
+  now: UtcSeconds,
+  rootFile?: string,
+): Promise<Verified> {
+  const verified = await tryVerify(home, product, api, now, rootFile);
+  return need(verified, product);
+}
+
+/** The same as a Result: `status` shows what is wrong instead of stopping. */
+export async function tryVerify(
+  home: Home,
+  product: string,
+  api: ServerApi,
+  now: UtcSeconds,
+  rootFile?: string,
+): Promise<Result<Verified>> {
+  const before = await readSigner(home, product, rootFile);
+  let signer = before;
+  const held = before.policy === undefined ? {} : { policy: before.policy };
+  const steps = checkImageRepository({ product, state: before.state, ...held, now, source: 'network' });
+  let next = steps.next();
+  while (next.done !== true) {
+    const step = next.value;
+    if (step.kind === 'keep') {
+      signer = withState(before, step.state);
+      await writeSigner(home, signer);
+      next = steps.next();
+    } else {
+      next = steps.next(await fetchStep(api, product, step));
+    }
+  }
+  const checked = next.value;
+  if (!checked.ok) return checked;
+  const view = checked.value;
+  if (signer.policy !== view.policyText) {
+    signer = { ...signer, policy: view.policyText };
+    await writeSigner(home, signer);
+  }
+  return ok({ view, before, signer });
+}
+
+function withState(before: SignerState, state: RepositoryState): SignerState {
+  return { ...before, state };
+}
+
+async function fetchStep(
+  api: ServerApi,
+  product: string,
+  step: { readonly path: string; readonly bytesMax: number },
+): Promise<Uint8Array | undefined> {
+  const bytes = await api.tufFile(product, step.path);
+  if (bytes !== undefined && bytes.length > step.bytesMax) {
+    return stop(
+      'CLI_SERVER_ANSWER',
+      `${step.path} has ${bytes.length} bytes, at most ${step.bytesMax} are allowed`,
+    );
+  }
+  return bytes;
+}
+
+/** Takes the number for good: written before the signature leaves, so that no crash can use it for another content. */
+export async function burnNumber(
+  home: Home,
+  signer: SignerState,
+  role: string,
+  version: number,
+): Promise<void> {
+  const highest = Math.max(version, signer.signed[role] ?? 0);
+  await writeSigner(home, { ...signer, signed: { ...signer.signed, [role]: highest } });
+}
