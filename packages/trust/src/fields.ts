@@ -37,7 +37,7 @@ const reservedNames: ReadonlySet<string> = new Set([
 
 const namePattern = /^[a-z][a-z0-9-]{0,31}$/;
 const devicePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-export const sha256Pattern = /^[0-9a-f]{64}$/;
+const sha256Pattern = /^[0-9a-f]{64}$/;
 const controlPattern = /\p{Cc}|\p{Zl}|\p{Zp}|\p{Bidi_Control}/u;
 
 /** Whether `name` may name a function: pattern of DESIGN "Trust", and none of the top-level roles. */
