@@ -1,3 +1,7 @@
+/**
+ * Applicability: each refusal of DESIGN "Manifest" with its own code, as one table row, and one property over all of them.
+ * Keeps true: a release that does not fit is refused before a byte is written. Leaves approval to check.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkApplicability, type DeviceFacts, type Manifest } from '@airlock/trust';

@@ -1,3 +1,7 @@
+/**
+ * Descriptions: what a signer is shown is complete, for known entries in words and for all others generically.
+ * Keeps true: no two different roles look alike. Leaves who may sign to the CLI's tests.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

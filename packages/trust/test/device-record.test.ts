@@ -1,3 +1,7 @@
+/**
+ * Device records and signed time: who must have signed them, and for whom they count.
+ * Leaves to the state tests that a record is replaced by a higher number only.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,3 +1,7 @@
+/**
+ * Sealed private keys: opened by the right passphrase only, and never as another key than the one shown.
+ * Leaves to the CLI where files lie and who may read them.
+ */
 import assert from 'node:assert/strict';
 import { createCipheriv, createPrivateKey, generateKeyPairSync, randomBytes, scryptSync } from 'node:crypto';
 import { test } from 'node:test';

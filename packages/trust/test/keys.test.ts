@@ -1,3 +1,7 @@
+/**
+ * Keys and signatures against published vectors (RFC 8032, RFC 6979), with the forgeries that each scheme must refuse.
+ * Keeps true: one public key has one encoding and one id. Leaves counting signatures to the role tests.
+ */
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto';
 import { test } from 'node:test';

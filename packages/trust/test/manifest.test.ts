@@ -1,3 +1,7 @@
+/**
+ * Manifest and policy: every field wrong in every way, extension fields, and properties over bytes and values.
+ * Keeps true: refusals name the field. Leaves to applicability.test.ts whether a manifest fits a device.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,3 +1,7 @@
+/**
+ * Raw bytes, canonical form, moments and envelopes: what stands below every other parser.
+ * Keeps true: accepted bytes have one reading. Leaves to the other tests what the values mean.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,3 +1,7 @@
+/**
+ * Role files: what unmodified tuf-js accepts and the raw checks refuse, one table row each, and properties over bytes.
+ * Leaves to check.test.ts what needs more than one file: signatures, expiry, versions against memory.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkRole, draftFunction, parseRaw, publicKeyJson, readRole, trustLimits } from '@airlock/trust';

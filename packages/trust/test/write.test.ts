@@ -1,3 +1,7 @@
+/**
+ * Drafts and signatures: tuf-js itself verifies what is written, and nothing that a device would refuse is written.
+ * Leaves publishing and online versions to the server's tests.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
