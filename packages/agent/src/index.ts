@@ -18,3 +18,10 @@ export {
 } from './durable/boot-codec.ts';
 export { bootFileControl, createBootFile } from './durable/boot-file.ts';
 export type { Attempt, AttemptResult, DeviceState, Installed } from './core/record.ts';
+export { provisionState } from './durable/provision.ts';
+export { isResult, openEventLog, type EventLog } from './durable/event-log.ts';
+export { recordStore, type RecordStore } from './durable/record-store.ts';
+export { renderMermaid, step } from './core/machine.ts';
+export { ignored, transitions, type Transition } from './core/transitions.ts';
+export type { Effect, EventKind, Facts, MachineEvent, Move, Step } from './core/effects.ts';
+export { isConsistent } from './core/record-codec.ts';

@@ -7,7 +7,8 @@
  * A copy is 64 hex digits (SHA-256 of what follows), a newline, canonical JSON, and zeros up to 512 bytes.
  * The codec is exported for boot loaders in TypeScript; how a boot loader chooses and counts is its own.
  */
-import { canonicalBytes, sha256Hex, type GroupLetter } from '@airlock/trust';
+import type { GroupLetter } from '@airlock/trust';
+import { isObject, openBlock, sealBlock } from '../core/sealed.ts';
 import type { BootControlState } from '../ports/boot-control.ts';
 
 /** One sector: the unit that a disk writes whole or not at all. */
@@ -16,7 +17,6 @@ export const bootCopyBytes = 512;
 export const bootCopySpacingBytes = 4096;
 /** Size of the preallocated file. */
 export const bootFileBytes = 2 * bootCopySpacingBytes;
-const checksumDigits = 64;
 /** Larger than any count of tries or starts that makes sense. */
 const leftMax = 1000;
 
@@ -27,12 +27,12 @@ export interface BootFile {
 
 /** One copy's bytes. Throws RangeError when the state does not fit: a programmer's error. */
 export function encodeBootCopy(file: BootFile): Uint8Array {
-  const json = canonicalBytes({ schema: 'airlock-boot/1', sequence: file.sequence, ...file.state });
-  const bytes = new Uint8Array(bootCopyBytes);
-  if (checksumDigits + 1 + json.length > bootCopyBytes) throw new RangeError('boot file: state too long');
-  bytes.set(new TextEncoder().encode(`${sha256Hex(json)}\n`), 0);
-  bytes.set(json, checksumDigits + 1);
-  return bytes;
+  const block = sealBlock(
+    { schema: 'airlock-boot/1', sequence: file.sequence, ...file.state },
+    bootCopyBytes,
+  );
+  if (block === undefined) throw new RangeError('boot file: state too long');
+  return block;
 }
 
 /** Both copies in a whole file, as provisioning writes it. */
@@ -56,16 +56,7 @@ export function decodeBootFile(
 
 /** Reads one copy; undefined when it is damaged or of an unknown schema. */
 export function decodeBootCopy(bytes: Uint8Array): BootFile | undefined {
-  if (bytes.length !== bootCopyBytes || bytes[checksumDigits] !== 0x0a) return undefined;
-  const end = bytes.indexOf(0, checksumDigits + 1);
-  const json = bytes.subarray(checksumDigits + 1, end < 0 ? bootCopyBytes : end);
-  const checksum = new TextDecoder('latin1').decode(bytes.subarray(0, checksumDigits));
-  if (sha256Hex(json) !== checksum) return undefined;
-  try {
-    return parseBootFile(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json)));
-  } catch {
-    return undefined;
-  }
+  return bytes.length === bootCopyBytes ? parseBootFile(openBlock(bytes)) : undefined;
 }
 
 function parseBootFile(value: unknown): BootFile | undefined {
@@ -98,8 +89,4 @@ function parseLeft(value: unknown): Partial<Record<GroupLetter, number>> | undef
 
 function isGroup(value: unknown): value is GroupLetter {
   return value === 'A' || value === 'B';
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

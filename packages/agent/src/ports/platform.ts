@@ -22,6 +22,8 @@ export interface Clock {
   /** Monotonic milliseconds since an arbitrary moment of this boot. */
   monotonicMs(): number;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Sets the system clock, where the platform can; a device without a clock begins at trust's lower bound. */
+  set?(time: UtcSeconds): Promise<void>;
 }
 
 /** Randomness for attempt ids, nonces and jitter. */

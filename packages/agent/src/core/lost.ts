@@ -1,0 +1,26 @@
+/**
+ * What a device does when every copy of its record is lost (`OTA_STATE_LOST`, REQ-OTA-APPLY-07): it stays on what
+ * runs, never believes itself new, and takes the highest version found in either group as its floor.
+ *
+ * Pure. A trial that is under way cannot be vouched for any more: the group in trial leaves the boot order, and a
+ * device that runs in it goes back to the other group, which was the confirmed one when the trial was armed.
+ */
+import type { GroupLetter } from '@airlock/trust';
+import type { Effect, Facts } from './effects.ts';
+import { manifestUnknown, newRecord, otherGroup, type DeviceState, type Installed } from './record.ts';
+
+/** What the images themselves say, and the manifests that survived. */
+export type Found = Readonly<Record<GroupLetter, Installed | undefined>>;
+
+export function recoverLost(found: Found, facts: Facts): { record: DeviceState; effects: readonly Effect[] } {
+  const trial = facts.boot?.trial;
+  const confirmedGroup = trial === facts.bootedGroup ? otherGroup(facts.bootedGroup) : facts.bootedGroup;
+  const installed = found[confirmedGroup] ?? { version: 0, manifestSha256: manifestUnknown };
+  const fresh = newRecord(confirmedGroup, installed);
+  const floor = Math.max(found.A?.version ?? 0, found.B?.version ?? 0);
+  const record: DeviceState = { ...fresh, floor };
+  const effects: Effect[] = [{ kind: 'write-record', step: 'fail.a', record }];
+  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial });
+  if (trial === facts.bootedGroup) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });
+  return { record, effects };
+}

@@ -1,0 +1,208 @@
+/**
+ * The event log: a preallocated ring of cells, each entry chained by hash to the one before (REQ-OTA-LOG-01, -03).
+ *
+ * Keeps true: an entry is durable when `append` returns; a torn last cell is as if it was never appended; the chain
+ * never restarts while one cell is whole; entries that the ring overwrites before the server has them are announced
+ * by an `OTA_LOG_GAP` entry, which the next signed head covers. The upload cursor rides in the cells, so that an
+ * upload writes nothing. Signing heads and talking to the server are the reporter's.
+ */
+import type { DeviceCode, LogEntry } from '@airlock/protocol';
+import { boundReason } from '../core/record.ts';
+import { DiskError, type Disk, type DiskFile } from '../ports/disk.ts';
+import {
+  decodeLogCell,
+  encodeLogCell,
+  entrySha256,
+  firstPrevious,
+  logCellBytes,
+  type LogCell,
+} from './log-cell.ts';
+
+const fileName = 'log';
+/** Cells read at once while recovering: 256 KiB. */
+const cellsPerRead = 64;
+
+/** What the caller says of an event; the log adds sequence and chain. */
+export type LogEvent = Omit<LogEntry, 'schema' | 'sequence' | 'previous'>;
+
+export interface EventLog {
+  /** Newest entry; sequence 0 and 64 zeros when there is none. */
+  head(): { readonly sequence: number; readonly sha256: string };
+  /** Durable when it returns. Throws DiskError; the entry then counts as not appended. */
+  append(event: LogEvent): Promise<void>;
+  /** Whether a result of this attempt is in the log. */
+  hasResult(attempt: string): boolean;
+  /** Hash of an entry that is in the ring. Throws RangeError for another one. */
+  sha256Of(sequence: number): string;
+  /** Code of the newest entry. */
+  newestCode(): DeviceCode | undefined;
+  /** Entries after `sequence`, oldest first, at most so many. */
+  after(sequence: number, entriesMax: number): Promise<readonly LogEntry[]>;
+  /** Highest sequence known to be at the server. */
+  uploaded(): number;
+  /** Remembers it; durable with the next entry. A server that lost entries may set it back. */
+  setUploaded(sequence: number): void;
+}
+
+/** The fact by which an entry is a result; exactly one such entry per attempt. */
+export function isResult(entry: LogEntry): boolean {
+  return entry.attempt !== undefined && entry.facts?.['result'] === true;
+}
+
+/** Creates the file at provisioning. Throws DiskError when it exists. */
+export async function createLogFile(disk: Disk, folder: string, cells: number): Promise<void> {
+  const file = await disk.create(`${folder}/${fileName}`, cells * logCellBytes);
+  await file.close();
+  await disk.flushFolder(folder);
+}
+
+/** Opens and recovers the log; creates it when it is missing. Throws DiskError. */
+export async function openEventLog(disk: Disk, folder: string, cells: number): Promise<EventLog> {
+  const path = `${folder}/${fileName}`;
+  let file = await disk.open(path);
+  if (file === undefined) {
+    await createLogFile(disk, folder, cells);
+    file = await disk.open(path);
+  }
+  if (file === undefined) throw new DiskError('OTA_DISK_READ', path, 'the log cannot be opened');
+  const places = Math.floor(file.sizeBytes / logCellBytes);
+  if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
+  return ringLog(file, path, places, await readCells(file, places));
+}
+
+/** What is remembered of an entry; texts stay on the disk. */
+interface Known {
+  readonly sequence: number;
+  readonly sha256: string;
+  readonly code: DeviceCode;
+  readonly result?: string;
+}
+
+interface Recovered {
+  /** The unbroken chain up to the newest entry, oldest first. */
+  readonly known: readonly Known[];
+  readonly uploaded: number;
+  /** First and last sequence that the chain lacks although a younger entry is there. */
+  readonly brokenBefore: number | undefined;
+}
+
+async function readCells(file: DiskFile, places: number): Promise<Recovered> {
+  const bySequence = new Map<number, LogCell>();
+  for (let place = 0; place < places; place += cellsPerRead) {
+    const count = Math.min(cellsPerRead, places - place);
+    for (const cell of await readSome(file, place, count)) bySequence.set(cell.entry.sequence, cell);
+  }
+  let uploaded = 0;
+  let newest: LogCell | undefined;
+  for (const cell of bySequence.values()) {
+    uploaded = Math.max(uploaded, cell.uploaded);
+    if (newest === undefined || cell.entry.sequence > newest.entry.sequence) newest = cell;
+  }
+  const known: Known[] = [];
+  for (let cell = newest; cell !== undefined; ) {
+    known.push(knownOf(cell.entry));
+    const before = bySequence.get(cell.entry.sequence - 1);
+    cell = before !== undefined && entrySha256(before.entry) === cell.entry.previous ? before : undefined;
+  }
+  known.reverse();
+  const oldest = known[0]?.sequence ?? 1;
+  // Older cells that are whole but no longer chained: something between rotted, and that is worth an entry.
+  const broken = bySequence.size > known.length && oldest > 1;
+  return { known, uploaded, brokenBefore: broken ? oldest : undefined };
+}
+
+/** Cells of one stretch; a stretch that cannot be read at once is read cell by cell, and bad cells are lost. */
+async function readSome(file: DiskFile, place: number, count: number): Promise<readonly LogCell[]> {
+  try {
+    const bytes = await file.read(place * logCellBytes, count * logCellBytes);
+    const cells: LogCell[] = [];
+    for (let index = 0; index < count; index += 1) {
+      const cell = decodeLogCell(bytes.subarray(index * logCellBytes, (index + 1) * logCellBytes));
+      if (cell !== undefined) cells.push(cell);
+    }
+    return cells;
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    if (count === 1) return [];
+    const cells: LogCell[] = [];
+    for (let index = 0; index < count; index += 1) cells.push(...(await readSome(file, place + index, 1)));
+    return cells;
+  }
+}
+
+function knownOf(entry: LogEntry): Known {
+  const known = { sequence: entry.sequence, sha256: entrySha256(entry), code: entry.code };
+  return isResult(entry) && entry.attempt !== undefined ? { ...known, result: entry.attempt } : known;
+}
+
+function ringLog(file: DiskFile, path: string, places: number, recovered: Recovered): EventLog {
+  const known = [...recovered.known];
+  let uploaded = recovered.uploaded;
+  let brokenBefore = recovered.brokenBefore;
+  /** Up to here a gap was announced already. */
+  let announced = 0;
+  const head = () => {
+    const newest = known.at(-1);
+    return { sequence: newest?.sequence ?? 0, sha256: newest?.sha256 ?? firstPrevious };
+  };
+  const write = async (event: LogEvent): Promise<void> => {
+    const { sequence, sha256 } = head();
+    const entry: LogEntry = {
+      schema: 'airlock-log-entry/1',
+      sequence: sequence + 1,
+      previous: sha256,
+      ...event,
+      reason: boundReason(event.reason),
+    };
+    await file.write((entry.sequence % places) * logCellBytes, encodeLogCell({ entry, uploaded }));
+    await file.flush();
+    known.push(knownOf(entry));
+    if (known.length > places) known.shift();
+  };
+  const announceGap = async (event: LogEvent): Promise<void> => {
+    const first = Math.max(uploaded, announced) + 1;
+    // The entry about to be overwritten; with the gap entry itself, two of them.
+    const lost = brokenBefore === undefined ? head().sequence + 2 - places : brokenBefore - 1;
+    brokenBefore = undefined;
+    if (lost < first) return;
+    // A whole quarter of the ring at once, else every entry would need a gap entry of its own.
+    const last = Math.min(lost + Math.floor(places / 4), head().sequence);
+    announced = Math.max(lost, last);
+    await write({
+      time: event.time,
+      bootId: event.bootId,
+      code: 'OTA_LOG_GAP',
+      reason: `entries ${first} to ${announced} may be missing`,
+      facts: { first, last: announced },
+    });
+  };
+  return {
+    head,
+    async append(event) {
+      await announceGap(event);
+      await write(event);
+    },
+    hasResult: (attempt) => known.some((entry) => entry.result === attempt),
+    sha256Of: (sequence) => {
+      const entry = known.find((one) => one.sequence === sequence);
+      if (entry === undefined) throw new RangeError(`entry ${sequence} is not in the log`);
+      return entry.sha256;
+    },
+    newestCode: () => known.at(-1)?.code,
+    async after(sequence, entriesMax) {
+      const wanted = known.filter((entry) => entry.sequence > sequence).slice(0, entriesMax);
+      const entries: LogEntry[] = [];
+      for (const { sequence: one } of wanted) {
+        const cell = decodeLogCell(await file.read((one % places) * logCellBytes, logCellBytes));
+        if (cell?.entry.sequence !== one)
+          throw new DiskError('OTA_DISK_READ', path, `entry ${one} cannot be read`);
+        entries.push(cell.entry);
+      }
+      return entries;
+    },
+    uploaded: () => uploaded,
+    setUploaded: (sequence) => {
+      uploaded = Math.min(sequence, head().sequence);
+    },
+  };
+}
