@@ -21,6 +21,8 @@ export interface PackageLaw {
   readonly pure: readonly string[];
   /** Node built-ins that the pure folders may import. */
   readonly pureBuiltins: readonly string[];
+  /** Folders with contract tests of other packages' ports, which its own tests run on its own adapters. */
+  readonly contracts: readonly string[];
   /** Nobody imports it (testbench, console). */
   readonly neverImported: boolean;
 }
@@ -46,6 +48,7 @@ function parsePackage(name: string, value: unknown): PackageLaw {
     builtins,
     pure: optionalList(value['pure'], `${name}.pure`),
     pureBuiltins: builtins ?? optionalList(value['pureBuiltins'], `${name}.pureBuiltins`),
+    contracts: optionalList(value['contracts'], `${name}.contracts`),
     neverImported: value['neverImported'] === true,
   };
 }

@@ -79,22 +79,30 @@ function coreRules(own: PackageLaw): IForbiddenRuleType[] {
   ];
 }
 
+/** Everything but what a package exports; its tests may also run the contract tests that the law names. */
 function deepImportRules(law: Law, entries: Entries): IForbiddenRuleType[] {
-  return law.map((own) => {
+  return law.flatMap((own) => {
     const others = law.filter((other) => other !== own && own.imports.includes(other.name));
     const open = others.flatMap((other) =>
       (entries.get(other.name) ?? []).map((file) => `${other.folder}/${file}`),
     );
-    return {
+    const rule = (from: string, allowed: readonly string[]): IForbiddenRuleType => ({
       name: `deep-${own.name}`,
       comment: 'Only what the other package exports may be imported.',
       severity: 'error',
-      from: { path: `^${escape(own.folder)}/` },
+      from: { path: from },
       to: {
         path: others.length > 0 ? `^${anyOf(others.map((other) => other.folder))}/` : '^$',
-        ...(open.length > 0 ? { pathNot: `^${anyOf(open)}$` } : {}),
+        ...(allowed.length > 0 ? { pathNot: allowed } : {}),
       },
-    };
+    });
+    const exported = open.length > 0 ? [`^${anyOf(open)}$`] : [];
+    const folder = escape(own.folder);
+    if (own.contracts.length === 0) return [rule(`^${folder}/`, exported)];
+    return [
+      rule(`^${folder}/(?!test/)`, exported),
+      rule(`^${folder}/test/`, [...exported, `^${anyOf(own.contracts)}`]),
+    ];
   });
 }
 

@@ -28,7 +28,13 @@ const law = {
       pureBuiltins: ['crypto'],
     },
     server: { folder: 'packages/server', imports: ['trust', 'protocol'], npm: ['declared'] },
-    testbench: { folder: 'testbench', imports: ['agent', 'server'], npm: [], neverImported: true },
+    testbench: {
+      folder: 'testbench',
+      imports: ['agent', 'server'],
+      npm: [],
+      contracts: ['packages/agent/test/support/'],
+      neverImported: true,
+    },
   },
 };
 
@@ -88,6 +94,9 @@ const clean: Files = {
   'packages/server/src/index.ts':
     "import { x } from 'declared';\nimport { table } from '@airlock/trust';\nexport const serve = [x, table];\n",
   'testbench/package.json': packageJson('testbench', ['agent', 'server']),
+  'packages/agent/test/support/contract.ts': 'export const contract = 1;\n',
+  'testbench/test/contract.test.ts':
+    "import { contract } from '../../packages/agent/test/support/contract.ts';\nexport const used = contract;\n",
   'testbench/src/index.ts':
     "import { step } from '@airlock/agent';\nimport { serve } from '@airlock/server';\nexport const all = [step, serve];\n",
 };
@@ -143,6 +152,11 @@ export const planted: readonly { readonly rule: string; readonly file: string; r
     rule: 'deep-server',
     file: 'packages/server/src/deep.ts',
     text: "import { codes } from '../../protocol/src/inner.ts';\nexport const deep = codes;\n",
+  },
+  {
+    rule: 'deep-testbench',
+    file: 'testbench/src/deep.ts',
+    text: "import { contract } from '../../packages/agent/test/support/contract.ts';\nexport const deep = contract;\n",
   },
   {
     rule: 'never-imported',
