@@ -172,7 +172,7 @@ export function checkMemory(
   return ok(next);
 }
 
-export function rolledBack(role: string, found: number, known: number): { ok: false; error: Failure } {
+function rolledBack(role: string, found: number, known: number): { ok: false; error: Failure } {
   return fail(
     'OTA_ROLLBACK_METADATA',
     `${role} has version ${found}, but version ${known} was verified before`,

@@ -18,7 +18,6 @@ import {
   own,
   readBound,
   readRoot,
-  rolledBack,
   sameKeys,
   setNow,
   type Fetched,
@@ -168,13 +167,6 @@ function* acceptSnapshot(
   const reference = timestamp.view.snapshot;
   const remembered = own(session.state.memory, 'snapshot');
   const keyIds = keyIdsOf(session.root, 'snapshot');
-  if (
-    remembered !== undefined &&
-    sameKeys(remembered.keyIds, keyIds) &&
-    reference.version < remembered.version
-  ) {
-    return rolledBack('snapshot', reference.version, remembered.version);
-  }
   const held = textBytes(session.state.snapshot);
   const changed = held === undefined || !matches(reference, held);
   const name = `${reference.version}.snapshot.json`;

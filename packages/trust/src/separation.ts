@@ -29,8 +29,9 @@ export function checkRootSeparation(root: RootKeys, onlineTargets: boolean, subj
   const online = [root.snapshot, root.timestamp, ...(onlineTargets ? [root.targets] : [])];
   const offlineKeys = spkiSet(offline);
   for (const key of online.flatMap((role) => role.keys)) {
-    if (offlineKeys.has(key.spkiSha256))
+    if (offlineKeys.has(key.spkiSha256)) {
       return shared(`${subject} names key ${short(key)} for an offline and an online role`);
+    }
   }
   return ok(true);
 }

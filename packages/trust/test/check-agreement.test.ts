@@ -180,3 +180,36 @@ test('TEST-OTA-190 REQ-OTA-SIGN-05: provisioning keys that a newer root no longe
   device.state = next.value;
   assert.equal(device.check().code, 'approved');
 });
+
+test('TEST-OTA-199 REQ-OTA-ROLL-02: a timestamp, signed by its stolen key, that names an older snapshot: refused before that is asked for', () => {
+  const { company, device } = approvedRelease();
+  company.publish();
+  device.check();
+  company.imageVersion.snapshot = 1;
+  company.publishTimestamp();
+  const { code, requests } = device.check();
+  assert.equal(code, 'OTA_ROLLBACK_METADATA');
+  assert.ok(!requests.includes('image/1.snapshot.json'));
+  assert.deepEqual([device.kept()['timestamp'], device.kept()['snapshot']], [2, 2]);
+});
+
+test('TEST-OTA-200 REQ-OTA-SIGN-05, REQ-OTA-ROLL-02: new timestamp keys alone: forget the numbers of timestamp and snapshot, and no name may leave the snapshot meanwhile', () => {
+  const { company, device } = approvedRelease();
+  company.imageVersion.snapshot = 2 ** 40;
+  company.imageVersion.timestamp = 2 ** 40;
+  company.publish();
+  assert.equal(device.check().code, 'approved');
+  company.image = { ...company.image, timestamp: [newSigner()] };
+  company.publishRoot(company.image.root);
+  company.imageVersion.snapshot = 5;
+  company.imageVersion.timestamp = 5;
+  const targets = company.imageFiles.get('1.targets.json');
+  assert.ok(targets);
+  company.publishSnapshot({ targets });
+  company.publishTimestamp();
+  assert.equal(device.check().code, 'OTA_ROLLBACK_METADATA');
+  assert.deepEqual([device.kept()['timestamp'], device.kept()['engineering']], [undefined, 1]);
+  company.publish();
+  assert.equal(device.check().code, 'approved');
+  assert.deepEqual([device.kept()['timestamp'], device.kept()['snapshot']], [7, 7]);
+});

@@ -45,7 +45,6 @@ test('TEST-OTA-171 REQ-OTA-ROLL-03: the final root expired: nothing is installed
   const { company, device } = approvedRelease();
   company.publishRoot(company.image.root, { expires: start + day / 2 });
   company.now = start + day / 2;
-  company.publishTimestamp();
   const { code, verdict, requests } = device.check();
   assert.equal(code, 'OTA_EXPIRED');
   assert.ok(verdict?.kind === 'refused' && verdict.error.field === 'root');
