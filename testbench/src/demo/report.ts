@@ -16,6 +16,8 @@ export interface Outcome {
   readonly answer: string;
   readonly code: string;
   readonly passed: boolean;
+  /** Where it was decided, when that is not the code's own place in the table. */
+  readonly where?: string;
   /** Why it did not pass. */
   readonly fault?: string;
 }
@@ -52,6 +54,10 @@ export class Report {
     this.#write(`${this.#clock()} ${text}\n`);
   }
 
+  begin(number: string): void {
+    this.progress(`scenario ${number}`);
+  }
+
   outcome(outcome: Outcome): void {
     this.outcomes.push(outcome);
     this.#clear();
@@ -59,7 +65,7 @@ export class Report {
     this.#write(
       `${this.#clock()} ${mark} ${outcome.number.padStart(3)} ${outcome.requirement}: ${outcome.done}\n` +
         `              device: ${outcome.answer}\n` +
-        `              decided in ${decidedIn(outcome.code)}\n` +
+        `              decided in ${outcome.where ?? decidedIn(outcome.code)}\n` +
         (outcome.fault === undefined ? '' : `              fault: ${outcome.fault}\n`),
     );
   }

@@ -43,6 +43,7 @@ export class VirtualDevice {
   #life: Promise<void> | undefined;
   #failure: Error | undefined;
   #boots = 0;
+  readonly #plans: CutPlan[] = [];
   #cutWaits = false;
   #kill: (() => void) | undefined;
 
@@ -85,18 +86,19 @@ export class VirtualDevice {
     return group;
   }
 
-  /** The power goes at the operation that the plan names, and comes back at once. Volatile devices only. */
-  planCut(plan: CutPlan): void {
+  /**
+   * The power goes at the operations that the plans name, one after the other, and comes back at once each time.
+   * The next plan is in place before the device boots again. Volatile devices only.
+   */
+  planCuts(plans: readonly CutPlan[]): void {
     if (!this.#options.volatile) throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
-    this.#cutWaits = true;
-    writeCutPlan(this.#scratch, plan);
+    this.#plans.push(...plans);
+    this.#placeNextPlan();
   }
 
-  /** Waits until the cut planned last has happened; answers what it left. */
-  async waitForCut(limitMs: number): Promise<Settled> {
-    return await this.waitFor('the planned power cut', limitMs, () =>
-      this.#cutWaits ? undefined : this.cuts.at(-1),
-    );
+  /** Waits until so many cuts have happened; answers what the last of them left. */
+  async waitForCut(count: number, limitMs: number): Promise<Settled> {
+    return await this.waitFor(`power cut ${count}`, limitMs, () => this.cuts[count - 1]);
   }
 
   /** Asks until the answer is defined; fails at once when the device itself failed. */
@@ -165,6 +167,7 @@ export class VirtualDevice {
     if (this.#cutWaits && this.#powered && !how.asked && how.signal === 'SIGKILL') {
       removeCutPlan(this.#scratch);
       this.#cutWaits = false;
+      this.#placeNextPlan();
       const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
       this.cuts.push(left);
       this.#say(
@@ -176,6 +179,14 @@ export class VirtualDevice {
     settle(this.#scratch, { kind: 'keep-all' });
     if (how.asked) this.#say('restart asked for by the agent');
     else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+  }
+
+  #placeNextPlan(): void {
+    if (this.#cutWaits) return;
+    const next = this.#plans.shift();
+    if (next === undefined) return;
+    this.#cutWaits = true;
+    writeCutPlan(this.#scratch, next);
   }
 
   #say(line: string): void {

@@ -41,7 +41,7 @@ export interface HomePaths {
 export class Company {
   readonly home: string;
   readonly passphrase = 'demo-passphrase-of-nobody';
-  readonly #passphraseFile: string;
+  readonly passphraseFile: string;
   readonly #folder: string;
   readonly #onAct: (words: string) => void;
   #turn: Promise<unknown> = Promise.resolve();
@@ -53,8 +53,8 @@ export class Company {
     this.#folder = folder;
     this.home = join(folder, 'home');
     this.#onAct = onAct;
-    this.#passphraseFile = join(folder, 'passphrase');
-    writeFileSync(this.#passphraseFile, `${this.passphrase}\n`, { mode: 0o600 });
+    this.passphraseFile = join(folder, 'passphrase');
+    writeFileSync(this.passphraseFile, `${this.passphrase}\n`, { mode: 0o600 });
   }
 
   /** `airlock init`: roots, keys, server identity, the product and its functions. */
@@ -164,7 +164,7 @@ export class Company {
         '--home',
         this.home,
         '--passphrase-file',
-        this.#passphraseFile,
+        this.passphraseFile,
         '--json',
       ],
     });
