@@ -86,7 +86,7 @@ function deepImportRules(law: Law, entries: Entries): IForbiddenRuleType[] {
     const open = others.flatMap((other) =>
       (entries.get(other.name) ?? []).map((file) => `${other.folder}/${file}`),
     );
-    const rule = (from: string, allowed: readonly string[]): IForbiddenRuleType => ({
+    const rule = (from: string, allowed: string[]): IForbiddenRuleType => ({
       name: `deep-${own.name}`,
       comment: 'Only what the other package exports may be imported.',
       severity: 'error',
