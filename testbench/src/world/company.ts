@@ -59,13 +59,14 @@ export class Company {
 
   /** `airlock init`: roots, keys, server identity, the product and its functions. */
   async init(): Promise<void> {
-    await this.airlock([
-      'init',
-      '--demo',
-      ...['--product', product, '--class', 'C', '--market', 'us', '--udi', '(01)00844588003288'],
-      ...['--function', 'engineering=Bo Lind <bo>', '--function', 'quality=Ada Quill <ada>'],
-      ...['--minimum', 'C=engineering,quality', '--minimum', 'us='],
-    ]);
+    await this.airlock(
+      [
+        ['init', '--demo'],
+        ['--product', product, '--class', 'C', '--market', 'us', '--udi', '(01)00844588003288'],
+        ['--function', 'engineering=Bo Lind <bo>', '--function', 'quality=Ada Quill <ada>'],
+        ['--minimum', 'C=engineering,quality', '--minimum', 'us='],
+      ].flat(),
+    );
   }
 
   /** `airlock server` as a process of its own; resolves when it answers. */
@@ -100,12 +101,14 @@ export class Company {
 
   async createRelease(options: ReleaseOptions): Promise<Release> {
     const { version, image } = options;
-    const made = (await this.airlock([
-      ...['release', 'create', product, String(version), '--name', `demo ${version}`],
-      ...['--image', `rootfs=${image}`, '--compat', options.hardware ?? 'hw:rev2'],
-      ...['--change-record', `CR-${version}`, '--impact', 'demo: no risk to a patient', '--author', 'cy'],
-      ...['--regulatory', 'letter to file', '--regulatory-reference', `RA-${version}`],
-    ])) as { manifest: Manifest; manifestSha256: string };
+    const made = (await this.airlock(
+      [
+        ['release', 'create', product, String(version), '--name', `demo ${version}`],
+        ['--image', `rootfs=${image}`, '--compat', options.hardware ?? 'hw:rev2'],
+        ['--change-record', `CR-${version}`, '--impact', 'demo: no risk to a patient', '--author', 'cy'],
+        ['--regulatory', 'letter to file', '--regulatory-reference', `RA-${version}`],
+      ].flat(),
+    )) as { manifest: Manifest; manifestSha256: string };
     const bytes = encodeManifest(made.manifest);
     if (sha256Hex(bytes) !== made.manifestSha256) throw new Error('the manifest does not encode to its hash');
     const manifestText = new TextDecoder().decode(bytes);
@@ -136,10 +139,12 @@ export class Company {
 
   /** `airlock device add`; answers the folder with what the device is given. */
   async addDevice(device: string, slots: Readonly<Record<'A' | 'B', string>>): Promise<string> {
-    await this.airlock([
-      ...['device', 'add', device, '--product', product, '--hardware', 'hw:rev2', '--market', 'us'],
-      ...['--slot', `rootfs=${slots.A},${slots.B}`],
-    ]);
+    await this.airlock(
+      [
+        ['device', 'add', device, '--product', product, '--hardware', 'hw:rev2', '--market', 'us'],
+        ['--slot', `rootfs=${slots.A},${slots.B}`],
+      ].flat(),
+    );
     return join(this.home, 'devices', device);
   }
 

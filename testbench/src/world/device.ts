@@ -103,15 +103,15 @@ async function provision(options: MakeDeviceOptions, folder: DeviceFolder, given
   const { child, ended } = startProcess({
     command: process.execPath,
     args: [
-      ...[options.agentFile, 'provision', '--config', folder.configFile, '--group', 'A'],
-      ...[
+      [options.agentFile, 'provision', '--config', folder.configFile, '--group', 'A'],
+      [
         '--image-root',
         join(given, 'image-root.json'),
         '--director-root',
         join(given, 'director-root.json'),
       ],
-      ...['--device-record', join(given, 'device-record.json'), '--installed', options.factory.manifestFile],
-    ],
+      ['--device-record', join(given, 'device-record.json'), '--installed', options.factory.manifestFile],
+    ].flat(),
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
