@@ -1,5 +1,5 @@
 /**
- * Codes of the server's two APIs: every reason for which a request is refused that is the server's own.
+ * Codes of the server's two APIs and of its program: every reason for a refusal that is the server's own.
  *
  * What a device would refuse is answered with trust's code (`OTA_*`), so that a person reads the same word at the
  * server and in a device's log. Runs in a browser. A check compares this table with docs/errors.md and the
@@ -7,5 +7,154 @@
  */
 import type { ErrorTable } from '@airlock/trust';
 
-export const apiCodes = {} as const satisfies ErrorTable;
+export const apiCodes = {
+  API_BAD_REQUEST: {
+    summary: 'The request does not have the form that the route asks for.',
+    remedy: 'Correct the field named.',
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#failureOf',
+    httpStatus: 400,
+  },
+  API_MEDIA_TYPE: {
+    summary: 'The content type is not the one that the route takes.',
+    remedy: 'Send application/json, or application/octet-stream for images and policies.',
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#failureOf',
+    httpStatus: 415,
+  },
+  API_TOO_LARGE: {
+    summary: 'The body is longer than the route allows.',
+    remedy: 'Send less; the limits stand in docs/formats.md.',
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#failureOf',
+    httpStatus: 413,
+  },
+  API_UNAUTHORIZED: {
+    summary: 'No valid API token came with the request.',
+    remedy: 'Send Authorization: Bearer with a token made by airlock-server token.',
+    decidedIn: 'packages/server/src/core/permissions.ts#identify',
+    httpStatus: 401,
+  },
+  API_FORBIDDEN: {
+    summary: 'The token does not have the permission that the route needs.',
+    remedy: 'Use a token with the permission named.',
+    decidedIn: 'packages/server/src/core/permissions.ts#demandPermission',
+    httpStatus: 403,
+  },
+  API_NOT_FOUND: {
+    summary: 'What the request names is not there, or not for this caller.',
+    remedy: 'Check the name.',
+    decidedIn: 'packages/server/src/app/tuf-layout.ts#imageFile',
+    httpStatus: 404,
+  },
+  API_CONFLICT: {
+    summary: 'Something of this name exists with other content.',
+    remedy: 'Take another name, or leave it as it is.',
+    decidedIn: 'packages/server/src/app/devices.ts#createDevice',
+    httpStatus: 409,
+  },
+  API_PRECONDITION: {
+    summary: 'What If-Match names is no longer the newest: somebody changed it meanwhile.',
+    remedy: 'Read the newest state, look at it, and repeat with its ETag.',
+    decidedIn: 'packages/server/src/app/assignments.ts#checkMatch',
+    httpStatus: 412,
+  },
+  API_PRECONDITION_REQUIRED: {
+    summary: 'Replacing this needs an If-Match header.',
+    remedy: 'Read the present state and repeat with its ETag.',
+    decidedIn: 'packages/server/src/app/assignments.ts#checkMatch',
+    httpStatus: 428,
+  },
+  API_VERSION_USED: {
+    summary: 'The version number was used before, or is not the next one.',
+    remedy: 'Take the next higher number.',
+    decidedIn: 'packages/server/src/app/publishing.ts#checkNumber',
+    httpStatus: 409,
+  },
+  API_NOT_OFFLINE: {
+    summary: 'The role is signed by the server itself, not by people.',
+    remedy: 'Send only root, targets and functions.',
+    decidedIn: 'packages/server/src/core/proposals.ts#readPresented',
+    httpStatus: 422,
+  },
+  API_MISSING_FILE: {
+    summary: 'The request refers to a file that was not uploaded.',
+    remedy: 'Upload the file named first.',
+    decidedIn: 'packages/server/src/app/publishing.ts#checkNeeds',
+    httpStatus: 409,
+  },
+  API_RESTORED: {
+    summary:
+      'The server was restored from a backup older than the last offline signature and publishes nothing new.',
+    remedy: "Hand back the files named from a signer's machine.",
+    decidedIn: 'packages/server/src/app/publishing.ts#checkNotMissing',
+    httpStatus: 409,
+  },
+  API_ONLINE_KEYS: {
+    summary: 'A root names online keys whose private halves are not at this server.',
+    remedy: 'Make them with airlock-server online-keys and name them in the root.',
+    decidedIn: 'packages/server/src/core/publication.ts#onlineSigners',
+    httpStatus: 409,
+  },
+  API_NOT_PUBLISHED: {
+    summary: 'Something that must be published first is not there yet.',
+    remedy: 'Publish the root or the targets first.',
+    decidedIn: 'packages/server/src/app/assignments.ts#judge',
+    httpStatus: 409,
+  },
+  API_HASH: {
+    summary: 'The body does not have the hash that its address names.',
+    remedy: 'Send the right bytes; if they are right, suspect the network.',
+    decidedIn: 'packages/server/src/app/products.ts#putImage',
+    httpStatus: 422,
+  },
+  API_RANGE: {
+    summary: 'The range lies outside the image.',
+    remedy: 'Ask for bytes that the image has.',
+    decidedIn: 'packages/server/src/adapters/http/image-answer.ts#sendImage',
+    httpStatus: 416,
+  },
+  API_CERTIFICATE: {
+    summary: 'The certificate cannot be read, or does not name the device.',
+    remedy: 'Issue one with the SAN URI urn:airlock:device:<id>.',
+    decidedIn: 'packages/server/src/app/devices.ts#readCertificate',
+    httpStatus: 422,
+  },
+  API_NOT_YOURS: {
+    summary: 'A device spoke for another device or product.',
+    remedy: 'Suspect the device that sent it.',
+    decidedIn: 'packages/server/src/app/reports.ts#takeReport',
+    httpStatus: 403,
+  },
+  API_DISK_FULL: {
+    summary: 'No space is left at the server; nothing was stored.',
+    remedy: 'Free space in the folder of the server and repeat.',
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#failureOf',
+    httpStatus: 507,
+  },
+  API_INTERNAL: {
+    summary: 'The server failed.',
+    remedy: "See the server's log; ask for the state and repeat.",
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#errorHandler',
+    httpStatus: 500,
+  },
+  API_CONFIG: {
+    summary: 'The configuration or the command line is not valid.',
+    remedy: 'Correct the field or file named.',
+    decidedIn: 'packages/server/src/config.ts#parseConfig',
+  },
+  API_KEYS: {
+    summary: 'An online key cannot be opened.',
+    remedy: 'Check the passphrase file and the key file named.',
+    decidedIn: 'packages/server/src/adapters/key-folder.ts#openKeyring',
+  },
+  API_PORT_TAKEN: {
+    summary: 'Another program listens on the port.',
+    remedy: 'Stop it or choose another port.',
+    decidedIn: 'packages/server/src/server.ts#listen',
+  },
+  API_FOLDER_IN_USE: {
+    summary: 'Another server runs on the folder.',
+    remedy: 'Stop it, or give each server a folder of its own.',
+    decidedIn: 'packages/server/src/server.ts#lockFolder',
+  },
+} as const satisfies ErrorTable;
+
 export type ApiCode = keyof typeof apiCodes;

@@ -18,9 +18,8 @@ export const wireLimits = {
   logFactsMax: 16,
   /** {nonce}: 64 hex digits and the frame. */
   timeRequestBytesMax: 200,
-  /** Nonce of a time request: 16 to 32 random bytes in hex. */
-  nonceHexDigitsMin: 32,
-  nonceHexDigitsMax: 64,
+  /** Nonce of a time request: 128 bits at least, in base64url or hex; the same as trust signs. */
+  noncePattern: '^[A-Za-z0-9_-]{22,128}$',
   /**
    * A check-in answer after years on a shelf: 64 roots of 64 kB would be 4 MB, plus 17 roles of 256 kB; a server
    * sends at most so many bytes of files and the device asks again for the rest.

@@ -265,7 +265,7 @@ export const DirectorRootPost = Type.Object(
   strict,
 );
 export type DirectorRootPost = Static<typeof DirectorRootPost>;
-export const DirectorView = Type.Object({ rootVersion: Count }, strict);
+export const DirectorView = Type.Object({ rootVersion: Count, missing: Type.Array(MissingFile) }, strict);
 export type DirectorView = Static<typeof DirectorView>;
 export const Health = Type.Object({ status: Type.Literal('ok'), version: Type.String() }, strict);
 export type Health = Static<typeof Health>;

@@ -142,11 +142,7 @@ export type LogAnswer = Static<typeof LogAnswer>;
 
 export const TimeRequest = Type.Object(
   {
-    nonce: Type.String({
-      pattern: '^[0-9a-f]+$',
-      minLength: wireLimits.nonceHexDigitsMin,
-      maxLength: wireLimits.nonceHexDigitsMax,
-    }),
+    nonce: Type.String({ pattern: wireLimits.noncePattern }),
   },
   strict,
 );

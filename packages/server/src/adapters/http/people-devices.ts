@@ -1,0 +1,165 @@
+/** Routes of devices, assignments, reports and logs. */
+import {
+  AssignmentPut,
+  AssignmentView,
+  DeviceCreate,
+  DeviceId,
+  DeviceList,
+  DeviceLog,
+  DeviceView,
+  RecordPut,
+  ReportList,
+  strict,
+  wireLimits,
+} from '@airlock/protocol';
+import { fail, formatInstant } from '@airlock/trust';
+import { Type } from 'typebox';
+import { assignmentView, putAssignment, removeAssignment } from '../../app/assignments.ts';
+import {
+  createDevice,
+  deviceView,
+  deviceViews,
+  putRecord,
+  reportView,
+  revokeDevice,
+} from '../../app/devices.ts';
+import { directorFile } from '../../app/tuf-layout.ts';
+import { sendFailure, sendResult } from './failure.ts';
+import { ifMatchOf, type People, refusals } from './people-listener.ts';
+
+const DeviceParams = Type.Object({ device: DeviceId }, strict);
+const digits = Type.String({ pattern: '^[0-9]{1,15}$' });
+const Page = Type.Object({ after: Type.Optional(DeviceId), limit: Type.Optional(digits) }, strict);
+const LogPage = Type.Object({ after: Type.Optional(digits), limit: Type.Optional(digits) }, strict);
+const ReportPage = Type.Object({ limit: Type.Optional(digits) }, strict);
+
+function rows(limit: string | undefined): number {
+  return Math.min(limit === undefined ? wireLimits.pageRowsDefault : Number(limit), wireLimits.pageRowsMax);
+}
+
+export function addDeviceRoutes(people: People): void {
+  const { app, context } = people;
+  const read = { permission: 'devices:read' } as const;
+  const write = { permission: 'devices:write' } as const;
+  app.get(
+    '/api/v1/devices',
+    { config: read, schema: { querystring: Page, response: { 200: DeviceList, ...refusals } } },
+    async (request) => {
+      const { after = '', limit } = request.query;
+      return { devices: await deviceViews(context, after, rows(limit)) };
+    },
+  );
+  app.get(
+    '/api/v1/devices/:device',
+    { config: read, schema: { params: DeviceParams, response: { 200: DeviceView, ...refusals } } },
+    async (request, reply) => sendResult(reply, await deviceView(context, request.params.device)),
+  );
+  app.post(
+    '/api/v1/devices',
+    {
+      config: write,
+      schema: { body: DeviceCreate, response: { 200: DeviceView, 201: DeviceView, ...refusals } },
+    },
+    async (request, reply) => {
+      const made = await createDevice(context, request.body);
+      if (!made.ok) return sendFailure(reply, made.error);
+      return reply.code(made.value.created ? 201 : 200).send(made.value.view);
+    },
+  );
+  app.put(
+    '/api/v1/devices/:device/record',
+    {
+      config: write,
+      schema: { params: DeviceParams, body: RecordPut, response: { 200: DeviceView, ...refusals } },
+    },
+    async (request, reply) =>
+      sendResult(reply, await putRecord(context, request.params.device, request.body.record)),
+  );
+  app.delete(
+    '/api/v1/devices/:device',
+    { config: write, schema: { params: DeviceParams, response: { 204: Type.Null(), ...refusals } } },
+    async (request, reply) => {
+      const done = await revokeDevice(context, request.params.device);
+      return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
+    },
+  );
+  addAssignmentRoutes(people);
+  addEvidenceRoutes(people);
+}
+
+function addAssignmentRoutes({ app, context, callerOf }: People): void {
+  const write = { permission: 'assignments:write' } as const;
+  const params = DeviceParams;
+  app.get(
+    '/api/v1/devices/:device/assignment',
+    {
+      config: { permission: 'devices:read' },
+      schema: { params, response: { 200: AssignmentView, ...refusals } },
+    },
+    async (request, reply) => {
+      const { device } = request.params;
+      const row = await context.store.assignment(device);
+      const none = fail('API_NOT_FOUND', `nothing is assigned to ${device}`, 'device');
+      return row === undefined ? sendFailure(reply, none.error) : reply.send(assignmentView(row));
+    },
+  );
+  app.put(
+    '/api/v1/devices/:device/assignment',
+    {
+      config: write,
+      schema: { params, body: AssignmentPut, response: { 200: AssignmentView, ...refusals } },
+    },
+    async (request, reply) => {
+      const { device } = request.params;
+      const caller = callerOf(request);
+      const done = await putAssignment(context, { device, put: request.body, ...ifMatchOf(request), caller });
+      if (!done.ok) return sendFailure(reply, done.error);
+      return reply.header('etag', done.value.etag).send(done.value);
+    },
+  );
+  app.delete(
+    '/api/v1/devices/:device/assignment',
+    { config: write, schema: { params, response: { 204: Type.Null(), ...refusals } } },
+    async (request, reply) => {
+      const done = await removeAssignment(context, request.params.device, ifMatchOf(request).ifMatch);
+      return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
+    },
+  );
+}
+
+function addEvidenceRoutes({ app, context }: People): void {
+  const read = { permission: 'devices:read' } as const;
+  const params = DeviceParams;
+  app.get(
+    '/api/v1/devices/:device/reports',
+    { config: read, schema: { params, querystring: ReportPage, response: { 200: ReportList, ...refusals } } },
+    async (request) => {
+      const stored = await context.store.reports(request.params.device, rows(request.query.limit));
+      return { reports: stored.map(reportView) };
+    },
+  );
+  app.get(
+    '/api/v1/devices/:device/log',
+    { config: read, schema: { params, querystring: LogPage, response: { 200: DeviceLog, ...refusals } } },
+    async (request) => {
+      const { device } = request.params;
+      const { after = '0', limit } = request.query;
+      const entries = await context.store.logEntries(device, Number(after), rows(limit));
+      const findings = await context.store.findings(device);
+      const head = await context.store.logHead(device);
+      return {
+        entries: entries.map(({ entry }) => entry),
+        findings: findings.map((finding) => ({ ...finding, found: formatInstant(finding.found) })),
+        ...(head === undefined ? {} : { head: head.envelope }),
+      };
+    },
+  );
+  app.get<{ Params: { device: string; '*': string } }>(
+    '/api/v1/devices/:device/tuf/*',
+    { config: read },
+    async (request, reply) => {
+      const file = await directorFile(context, request.params.device, request.params['*']);
+      return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);
+    },
+  );
+}

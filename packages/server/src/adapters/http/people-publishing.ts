@@ -1,0 +1,159 @@
+/** Routes of proposals, missing files, the TUF layout for signers' machines, and the director's root. */
+import {
+  DirectorRootPost,
+  DirectorView,
+  MissingFile,
+  Name,
+  ProposalList,
+  ProposalPut,
+  ProposalView,
+  RoleFileText,
+  RoleName,
+  strict,
+} from '@airlock/protocol';
+import { formatInstant } from '@airlock/trust';
+import { Type } from 'typebox';
+import { directorName, directorRootVersion, postDirectorRoot } from '../../app/director.ts';
+import { missingView } from '../../app/products.ts';
+import { listProposals, putProposal, removeProposal, type RoleStatus } from '../../app/publishing.ts';
+import { dismiss, handBack } from '../../app/recovery.ts';
+import { directorFile, imageFile } from '../../app/tuf-layout.ts';
+import { sendFailure } from './failure.ts';
+import { ifMatchOf, type People, refusals } from './people-listener.ts';
+
+const ProductParams = Type.Object({ product: Name }, strict);
+const RoleParams = Type.Object({ product: Name, role: RoleName }, strict);
+const HandBackPut = Type.Object({ file: RoleFileText }, strict);
+const MissingList = Type.Object({ missing: Type.Array(MissingFile) }, strict);
+
+function proposalView(status: RoleStatus): ProposalView {
+  const { product, role, state, version, file, threshold, etag, proposedBy, problem } = status;
+  return {
+    product,
+    role,
+    state,
+    version,
+    file,
+    signedBy: [...status.signedBy],
+    threshold,
+    ...(problem === undefined ? {} : { problem }),
+    etag,
+    proposedBy,
+    proposed: formatInstant(status.proposed),
+  };
+}
+
+export function addPublishingRoutes(people: People): void {
+  const { app, context, callerOf } = people;
+  app.get(
+    '/api/v1/products/:product/proposals',
+    {
+      config: { permission: 'products:read' },
+      schema: { params: ProductParams, response: { 200: ProposalList, ...refusals } },
+    },
+    async (request, reply) => {
+      const list = await listProposals(context, request.params.product);
+      if (!list.ok) return sendFailure(reply, list.error);
+      return reply.send({ proposals: list.value.map(proposalView) });
+    },
+  );
+  app.put(
+    '/api/v1/products/:product/proposals/:role',
+    {
+      config: { permission: 'proposals:write' },
+      schema: { params: RoleParams, body: ProposalPut, response: { 200: ProposalView, ...refusals } },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      const asked = { ...request.params, ...request.body, ...ifMatchOf(request), caller };
+      const status = await putProposal(context, asked);
+      if (!status.ok) return sendFailure(reply, status.error);
+      return reply.header('etag', status.value.etag).send(proposalView(status.value));
+    },
+  );
+  app.delete(
+    '/api/v1/products/:product/proposals/:role',
+    {
+      config: { permission: 'proposals:write' },
+      schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } },
+    },
+    async (request, reply) => {
+      const removed = await removeProposal(context, { ...request.params, ...ifMatchOf(request) });
+      return removed.ok ? reply.code(204).send(null) : sendFailure(reply, removed.error);
+    },
+  );
+  addRecoveryRoutes(people);
+  addLayoutRoutes(people);
+}
+
+function addRecoveryRoutes({ app, context, callerOf }: People): void {
+  const config = { permission: 'recovery:write' } as const;
+  app.put(
+    '/api/v1/products/:product/missing/:role',
+    {
+      config,
+      schema: { params: RoleParams, body: HandBackPut, response: { 200: MissingList, ...refusals } },
+    },
+    async (request, reply) => {
+      const asked = { ...request.params, file: request.body.file, caller: callerOf(request) };
+      const answer = await handBack(context, asked);
+      if (!answer.ok) return sendFailure(reply, answer.error);
+      return reply.send({ missing: answer.value.missing.map(missingView) });
+    },
+  );
+  app.delete(
+    '/api/v1/products/:product/missing/:role',
+    { config, schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } } },
+    async (request, reply) => {
+      const { product, role } = request.params;
+      const done = await dismiss(context, product, role);
+      return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
+    },
+  );
+  app.delete(
+    '/api/v1/director/missing',
+    { config, schema: { response: { 204: Type.Null(), ...refusals } } },
+    async (_request, reply) => {
+      const done = await dismiss(context, directorName, 'root');
+      return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
+    },
+  );
+}
+
+function addLayoutRoutes({ app, context }: People): void {
+  const read = { permission: 'products:read' } as const;
+  app.get<{ Params: { product: string; '*': string } }>(
+    '/api/v1/products/:product/tuf/*',
+    { config: read },
+    async (request, reply) => {
+      const file = await imageFile(context, request.params.product, request.params['*']);
+      return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);
+    },
+  );
+  app.get<{ Params: { '*': string } }>('/api/v1/director/tuf/*', { config: read }, async (request, reply) => {
+    // Only roots are the fleet's; a device's own files are read at /devices.
+    const path = request.params['*'];
+    const file = await directorFile(context, '', path);
+    return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);
+  });
+  const viewDirector = async (): Promise<DirectorView> => ({
+    rootVersion: await directorRootVersion(context),
+    missing: (await context.store.missing(directorName)).map(missingView),
+  });
+  app.get(
+    '/api/v1/director',
+    { config: read, schema: { response: { 200: DirectorView, ...refusals } } },
+    viewDirector,
+  );
+  app.post(
+    '/api/v1/director/root',
+    {
+      config: { permission: 'products:write' },
+      schema: { body: DirectorRootPost, response: { 200: DirectorView, ...refusals } },
+    },
+    async (request, reply) => {
+      const posted = await postDirectorRoot(context, request.body.root);
+      return posted.ok ? reply.send(await viewDirector()) : sendFailure(reply, posted.error);
+    },
+  );
+}

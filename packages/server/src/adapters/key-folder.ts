@@ -1,0 +1,105 @@
+/**
+ * Online keys in a folder, sealed by a passphrase: `<director | image.product>.<role>.json`.
+ *
+ * Keeps true: private halves are made here, never leave the process unsealed, and are opened once. Keys that were
+ * made while the server runs are opened when a root first asks for them.
+ */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  fail,
+  ok,
+  openPrivateKey,
+  type PublicKey,
+  readSealedPublicKey,
+  type Result,
+  sealNonceBytes,
+  sealPrivateKey,
+  sealSaltBytes,
+  type Signer,
+  signerFrom,
+} from '@airlock/trust';
+import type { Keyring } from '../ports/platform.ts';
+import { hasCode, writeSecret } from './files.ts';
+
+/** Opens every key of the folder. Errors: API_KEYS naming the file. */
+export function openKeyring(folder: string, passphrase: string): Result<Keyring> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const held = new Map<string, Signer>();
+  const openAll = (wanted: (keyId: string) => boolean): Result<true> => {
+    for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
+      const bytes = readFileSync(path.join(folder, name));
+      const publicKey = readSealedPublicKey(bytes);
+      if (!publicKey.ok) return fail('API_KEYS', publicKey.error.message, name);
+      const { keyId } = publicKey.value;
+      if (held.has(keyId) || !wanted(keyId)) continue;
+      const opened = openPrivateKey(bytes, passphrase);
+      if (!opened.ok) return fail('API_KEYS', opened.error.message, name);
+      held.set(keyId, signerFrom(opened.value));
+    }
+    return ok(true);
+  };
+  const opened = openAll(() => true);
+  if (!opened.ok) return opened;
+  return ok({
+    signers({ keys, threshold }) {
+      const find = () => keys.flatMap(({ keyId }) => held.get(keyId) ?? []).slice(0, threshold);
+      const found = find();
+      if (found.length >= threshold) return found;
+      const ids = new Set(keys.map(({ keyId }) => keyId));
+      const again = openAll((keyId) => ids.has(keyId));
+      const later = again.ok ? find() : [];
+      return later.length >= threshold ? later : undefined;
+    },
+  });
+}
+
+/** The roles whose keys a server holds. */
+const onlineRoles = {
+  director: ['targets', 'snapshot', 'timestamp'],
+  image: ['snapshot', 'timestamp'],
+} as const;
+
+/**
+ * Makes the online keys of the director or of a product, if they are not there yet, and answers the public halves.
+ * Errors: API_CONFIG for a purpose that is neither, API_KEYS for a file that cannot be read.
+ */
+export async function makeOnlineKeys(
+  folder: string,
+  passphrase: string,
+  purpose: string,
+): Promise<Result<Readonly<Record<string, PublicKey>>>> {
+  const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(purpose) ?? [];
+  if (purpose !== 'director' && product === undefined) {
+    return fail('API_CONFIG', `"${purpose}" is neither "director" nor "image:<product>"`, '--for');
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const prefix = product === undefined ? 'director' : `image.${product}`;
+  const keys: [string, PublicKey][] = [];
+  for (const role of onlineRoles[product === undefined ? 'director' : 'image']) {
+    const name = `${prefix}.${role}.json`;
+    const publicKey = await readOrMake(path.join(folder, name), passphrase);
+    if (!publicKey.ok) return fail('API_KEYS', publicKey.error.message, name);
+    keys.push([role, publicKey.value]);
+  }
+  return ok(Object.fromEntries(keys));
+}
+
+async function readOrMake(file: string, passphrase: string): Promise<Result<PublicKey>> {
+  try {
+    const bytes = await readFile(file);
+    // A wrong passphrase is noticed now, not at the next start of the server.
+    const opened = openPrivateKey(bytes, passphrase);
+    return opened.ok ? readSealedPublicKey(bytes) : opened;
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+  }
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const salt = randomBytes(sealSaltBytes);
+  const nonce = randomBytes(sealNonceBytes);
+  const sealed = sealPrivateKey({ privateKey, passphrase, salt, nonce });
+  await writeSecret(file, sealed);
+  return readSealedPublicKey(sealed);
+}

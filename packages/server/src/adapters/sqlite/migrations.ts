@@ -1,0 +1,54 @@
+/**
+ * Migrations of the embedded store, in order. A migration that was published is never changed: add the next one.
+ *
+ * Moments are TEXT (`YYYY-MM-DDTHH:MM:SSZ`) and JSON is TEXT, so that another SQL dialect stores the same.
+ */
+import { type Kysely, sql } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+const statements: readonly string[] = [
+  `create table roles (owner text not null, role text not null, version integer not null, file text not null,
+     created text not null, primary key (owner, role, version)) without rowid`,
+  `create table snapshot_expiry (owner text primary key, expires text not null) without rowid`,
+  `create index snapshot_expiry_expires on snapshot_expiry (expires)`,
+  `create table documents (product text not null, sha256 text not null, text text not null,
+     primary key (product, sha256)) without rowid`,
+  `create table products (product text primary key, created text not null, revision integer not null)`,
+  `create table proposals (product text not null, role text not null, version integer not null,
+     revision integer not null, file text not null, proposed_by text not null, proposed text not null,
+     primary key (product, role))`,
+  `create table numbers (product text not null, role text not null, version integer not null,
+     signed_sha256 text not null, primary key (product, role, version)) without rowid`,
+  `create table missing_files (product text not null, role text not null, version integer not null,
+     evidence text not null, device text, since text not null, primary key (product, role)) without rowid`,
+  `create table releases (product text not null, version integer not null, manifest_sha256 text not null,
+     manifest_length integer not null, name text not null, safety_class text not null, created text not null,
+     created_by text not null, primary key (product, version))`,
+  `create table images (sha256 text primary key, length integer not null, created text not null) without rowid`,
+  `create table devices (device text primary key, product text not null, record text not null,
+     record_number integer not null, certificate_sha256 text not null unique, log_key text not null,
+     registered text not null, revoked text)`,
+  `create table last_seen (device text primary key, moment text not null) without rowid`,
+  `create table assignments (device text primary key, product text not null, release integer not null,
+     manifest_sha256 text not null, custom text not null, revision integer not null, assigned text not null,
+     assigned_by text not null)`,
+  `create table reports (id integer primary key autoincrement, device text not null, boot_id text not null,
+     sequence integer not null, received text not null, envelope text not null, report text not null,
+     unique (device, boot_id, sequence))`,
+  `create index reports_device on reports (device, id)`,
+  `create table log_entries (device text not null, generation integer not null, sequence integer not null,
+     sha256 text not null, entry text not null, primary key (device, generation, sequence)) without rowid`,
+  `create table log_heads (device text primary key, sequence integer not null, envelope text not null)`,
+  `create table log_findings (device text not null, kind text not null, sequence integer not null,
+     detail text not null, found text not null, primary key (device, kind, sequence, detail)) without rowid`,
+  `create table tokens (name text primary key, sha256 text not null unique, permissions text not null,
+     created text not null)`,
+];
+
+export const migrations: Record<string, Migration> = {
+  '0001-first': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of statements) await sql.raw(statement).execute(db);
+    },
+  },
+};

@@ -1,0 +1,77 @@
+/** The tables as Kysely sees them; `migrations.ts` makes them. */
+
+export interface Tables {
+  roles: { owner: string; role: string; version: number; file: string; created: string };
+  snapshot_expiry: { owner: string; expires: string };
+  documents: { product: string; sha256: string; text: string };
+  products: { product: string; created: string; revision: number };
+  proposals: {
+    product: string;
+    role: string;
+    version: number;
+    revision: number;
+    file: string;
+    proposed_by: string;
+    proposed: string;
+  };
+  numbers: { product: string; role: string; version: number; signed_sha256: string };
+  missing_files: {
+    product: string;
+    role: string;
+    version: number;
+    evidence: 'signer' | 'device';
+    device: string | null;
+    since: string;
+  };
+  releases: {
+    product: string;
+    version: number;
+    manifest_sha256: string;
+    manifest_length: number;
+    name: string;
+    safety_class: string;
+    created: string;
+    created_by: string;
+  };
+  images: { sha256: string; length: number; created: string };
+  devices: {
+    device: string;
+    product: string;
+    record: string;
+    record_number: number;
+    certificate_sha256: string;
+    log_key: string;
+    registered: string;
+    revoked: string | null;
+  };
+  last_seen: { device: string; moment: string };
+  assignments: {
+    device: string;
+    product: string;
+    release: number;
+    manifest_sha256: string;
+    custom: string;
+    revision: number;
+    assigned: string;
+    assigned_by: string;
+  };
+  reports: {
+    id: import('kysely').Generated<number>;
+    device: string;
+    boot_id: string;
+    sequence: number;
+    received: string;
+    envelope: string;
+    report: string;
+  };
+  log_entries: { device: string; generation: number; sequence: number; sha256: string; entry: string };
+  log_heads: { device: string; sequence: number; envelope: string };
+  log_findings: {
+    device: string;
+    kind: 'gap' | 'change' | 'restart';
+    sequence: number;
+    detail: string;
+    found: string;
+  };
+  tokens: { name: string; sha256: string; permissions: string; created: string };
+}

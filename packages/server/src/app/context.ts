@@ -1,0 +1,17 @@
+/** What every act of the server works with: its ports, and the little that is kept in memory. */
+import type { UtcSeconds } from '@airlock/trust';
+import type { Locks } from '../core/locks.ts';
+import type { TimestampDesk } from '../core/timestamps.ts';
+import type { BlobStore, Clock, Keyring } from '../ports/platform.ts';
+import type { Store } from '../ports/store.ts';
+
+export interface Context {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly timestamps: TimestampDesk;
+  readonly locks: Locks;
+  /** Devices seen since the last batch was written; losing these seconds is no loss. */
+  readonly seen: Map<string, UtcSeconds>;
+}

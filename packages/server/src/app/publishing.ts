@@ -1,0 +1,373 @@
+/**
+ * Publishing what people signed offline: proposals, their signatures, and the moment they come into force.
+ *
+ * Keeps true: role, snapshot and everything they need are written in one transaction, after the whole repository was
+ * rehearsed with the device's own check; a proposal that cannot come into force yet says why and waits.
+ */
+import { fail, ok, type Failure, type Result } from '@airlock/trust';
+import { type ImageRepository, viewOf } from '../core/files.ts';
+import {
+  countHeld,
+  countSignatures,
+  type Counted,
+  type Presented,
+  readPresented,
+} from '../core/proposals.ts';
+import { rehearse, withChanges } from '../core/publication.ts';
+import { lostBySigner, missingMessage, noteMissing } from '../core/restoration.ts';
+import { imageOwner, lifeSeconds } from '../core/versions.ts';
+import type { MissingRow, ProposalRow, RoleFile, StoreParts } from '../ports/store.ts';
+import type { Context } from './context.ts';
+import { loadImage, policyOf, Raced } from './repositories.ts';
+
+/** Where a role stands after an act. */
+export interface RoleStatus {
+  readonly product: string;
+  readonly role: string;
+  readonly state: 'open' | 'blocked' | 'published';
+  readonly version: number;
+  readonly file: string;
+  readonly signedBy: readonly string[];
+  readonly threshold: number;
+  readonly problem?: Failure;
+  readonly etag: string;
+  readonly proposedBy: string;
+  readonly proposed: number;
+}
+
+export interface ProposalRequest {
+  readonly product: string;
+  readonly role: string;
+  readonly file: string;
+  /** The version that the signer's machine verified last. */
+  readonly previous?: number;
+  readonly ifMatch?: string;
+  readonly caller: string;
+}
+
+export const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
+  `"${row.version}.${row.revision}"`;
+
+/** Takes a role file with at least one valid signature; publishes when it is enough. See the error table for codes. */
+export async function putProposal(context: Context, request: ProposalRequest): Promise<Result<RoleStatus>> {
+  const { product, role, file } = request;
+  return await context.locks.run(imageOwner(product), async () => {
+    const published = await loadImage(context.store, product);
+    if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
+    const held = await checkNotMissing(context, published, request);
+    if (!held.ok) return held;
+    const presented = readPresented(product, role, file);
+    if (!presented.ok) return presented;
+    const open = await context.store.proposal(product, role);
+    const fits = await checkNumber(context, published, presented.value, open, request);
+    if (!fits.ok) return fits;
+    if (fits.value !== undefined) return ok(fits.value);
+    const needs = await checkNeeds(context.store, product, presented.value);
+    if (!needs.ok) return needs;
+    const same = open !== undefined && signedSha256(product, open) === presented.value.signedSha256;
+    const proposals = await context.store.proposals(product);
+    const delegators = delegatorsOf(role, published, [...proposals, presented.value]);
+    if (!delegators.ok) return delegators;
+    const counted = countSignatures(presented.value, same ? open.file : undefined, delegators.value);
+    if (!counted.ok) return counted;
+    const row: ProposalRow = {
+      product,
+      role,
+      version: presented.value.version,
+      revision: (open?.revision ?? 0) + 1,
+      file: counted.value.file,
+      proposedBy: same ? open.proposedBy : request.caller,
+      proposed: same ? open.proposed : context.clock.now(),
+    };
+    return await storeAndPublish(context, published, row, presented.value.signedSha256);
+  });
+}
+
+function signedSha256(product: string, row: ProposalRow): string | undefined {
+  const presented = readPresented(product, row.role, row.file);
+  return presented.ok ? presented.value.signedSha256 : undefined;
+}
+
+/** A product that lost files publishes nothing; a signer's machine may be the first to notice. */
+async function checkNotMissing(
+  context: Context,
+  published: ImageRepository,
+  request: ProposalRequest,
+): Promise<Result<true>> {
+  const { product, role, previous } = request;
+  const rows = await context.store.missing(product);
+  const versions = versionsOf(published);
+  if (previous !== undefined && lostBySigner(role, previous, versions)) {
+    const claim: MissingRow = { role, version: previous, evidence: 'signer', since: context.clock.now() };
+    const row = noteMissing(rows, claim);
+    if (row !== undefined) await context.store.putMissing(product, row);
+    const known = await context.store.missing(product);
+    return fail('API_RESTORED', missingMessage(product, known), 'previous');
+  }
+  return rows.length === 0 ? ok(true) : fail('API_RESTORED', missingMessage(product, rows));
+}
+
+export function versionsOf(repository: ImageRepository): Map<string, number> {
+  const { root, roles } = repository;
+  return new Map([root, ...roles.values()].map(({ role, version }) => [role, version]));
+}
+
+/** Answers a status when there is nothing left to do (the very file is published). */
+async function checkNumber(
+  context: Context,
+  published: ImageRepository,
+  presented: Presented,
+  open: ProposalRow | undefined,
+  request: ProposalRequest,
+): Promise<Result<RoleStatus | undefined>> {
+  const { product, role, version } = { ...presented, product: request.product };
+  const inForce = role === 'root' ? published.root : published.roles.get(role);
+  if (inForce !== undefined && version <= inForce.version) {
+    const now = readPresented(product, role, inForce.file);
+    if (version === inForce.version && now.ok && now.value.signedSha256 === presented.signedSha256) {
+      return ok(publishedStatus(published, inForce, request.caller, context.clock.now()));
+    }
+    const message = `${role} ${version} is not above the published version ${inForce.version}`;
+    return fail('API_VERSION_USED', message, 'signed.version');
+  }
+  if (role === 'root' && version !== published.root.version + 1) {
+    return fail(
+      'API_VERSION_USED',
+      `the next root must be version ${published.root.version + 1}`,
+      'signed.version',
+    );
+  }
+  const used = await context.store.usedNumber(product, role, version);
+  const sameContent = used === presented.signedSha256;
+  // Roots are numbered without gaps (TUF 5.3.5), so that a withdrawn root's number must be taken again.
+  const mayReuse = role === 'root' && (open === undefined || request.ifMatch === proposalEtag(open));
+  if (used !== undefined && !sameContent && !mayReuse) {
+    const message = `${role} ${version} was signed before with another content: take the next number`;
+    return fail('API_VERSION_USED', message, 'signed.version');
+  }
+  if (open !== undefined && !sameContent && request.ifMatch !== proposalEtag(open)) {
+    const code = request.ifMatch === undefined ? 'API_PRECONDITION_REQUIRED' : 'API_PRECONDITION';
+    const message = `${role} has an open proposal ${open.version}; replacing it needs If-Match: ${proposalEtag(open)}`;
+    return fail(code, message, 'if-match');
+  }
+  return ok(undefined);
+}
+
+/** What a role refers to must be here, or devices would be sent after files that nobody serves. */
+async function checkNeeds(store: StoreParts, product: string, presented: Presented): Promise<Result<true>> {
+  const { view } = presented;
+  if (view.kind === 'targets' && (await store.document(product, view.policy.sha256)) === undefined) {
+    return fail(
+      'API_MISSING_FILE',
+      `upload the policy ${view.policy.sha256} first`,
+      'signed.targets.policy.json',
+    );
+  }
+  if (view.kind === 'function') {
+    for (const { version, sha256 } of view.releases) {
+      const release = await store.release(product, version);
+      if (release?.manifestSha256 === sha256) continue;
+      const what = release === undefined ? 'is not known here' : 'has another manifest here';
+      return fail(
+        'API_MISSING_FILE',
+        `release ${version} ${what}`,
+        `signed.targets.${view.role}/${version}.json`,
+      );
+    }
+  }
+  return ok(true);
+}
+
+/** Files that may delegate to a role: the one in force, then the proposed next one. */
+function delegatorsOf(
+  role: string,
+  published: ImageRepository,
+  proposals: readonly RoleFile[],
+): Result<readonly string[]> {
+  const by = role === 'root' || role === 'targets' ? 'root' : 'targets';
+  const inForce = by === 'root' ? published.root : published.roles.get('targets');
+  const next = proposals.find((row) => row.role === by);
+  const files = [inForce, next].flatMap((row) => (row === undefined ? [] : [row.file]));
+  if (files.length > 0) return ok(files);
+  return fail('API_NOT_PUBLISHED', `${published.product} has no targets yet that name ${role}`, 'role');
+}
+
+async function storeAndPublish(
+  context: Context,
+  published: ImageRepository,
+  row: ProposalRow,
+  signed: string,
+): Promise<Result<RoleStatus>> {
+  const others = (await context.store.proposals(row.product)).filter(({ role }) => role !== row.role);
+  const outcome = await attempt(context, published, row, others);
+  await commit(context, published, row, signed, outcome);
+  const counted = countIn(row, outcome.after ?? published, [...others, row]);
+  const state = outcome.after !== undefined ? 'published' : counted.enough ? 'blocked' : 'open';
+  const { problem } = outcome;
+  return ok({
+    ...row,
+    state,
+    signedBy: counted.signedBy,
+    threshold: counted.threshold,
+    ...(problem === undefined || state !== 'blocked' ? {} : { problem }),
+    etag: proposalEtag(row),
+  });
+}
+
+interface Outcome {
+  /** The repository with everything that comes into force; undefined when nothing does. */
+  readonly after?: ImageRepository;
+  readonly changes: readonly RoleFile[];
+  readonly problem?: Failure;
+}
+
+/** Tries the one role, then all that are open together: a change of keys needs both sides at once. */
+async function attempt(
+  context: Context,
+  published: ImageRepository,
+  row: ProposalRow,
+  others: readonly ProposalRow[],
+): Promise<Outcome> {
+  const at = { now: context.clock.now(), keyring: context.keyring };
+  let problem: Failure | undefined;
+  const sets = others.length === 0 ? [[row]] : [[row], [...others, row]];
+  for (const changes of sets) {
+    const enough = changes.filter((change) => countIn(change, published, changes).enough);
+    if (!enough.includes(row)) continue;
+    const files = enough.map(({ role, version, file }) => ({ role, version, file }));
+    const targets = files.find(({ role }) => role === 'targets');
+    const policy = targets && (await policyOf(context.store, row.product, targets.file));
+    const after = withChanges(policy === undefined ? published : { ...published, policy }, files, at);
+    if (!after.ok) return { changes: [], problem: after.error };
+    const rehearsed = rehearseAll(published, after.value, files, at);
+    if (rehearsed.ok) return { after: after.value, changes: files };
+    problem ??= rehearsed.error;
+  }
+  return { changes: [], ...(problem === undefined ? {} : { problem }) };
+}
+
+function rehearseAll(
+  published: ImageRepository,
+  after: ImageRepository,
+  changes: readonly RoleFile[],
+  at: Parameters<typeof rehearse>[2],
+): Result<true> {
+  // A product's first root stands alone until its targets come.
+  if (after.snapshot === undefined) return ok(true);
+  const view = rehearse(published, after, at);
+  if (!view.ok) return view;
+  for (const { role } of changes) {
+    const failure = view.value.failures[role];
+    if (failure !== undefined) return { ok: false, error: failure };
+  }
+  return ok(true);
+}
+
+function countIn(row: RoleFile, published: ImageRepository, changes: readonly RoleFile[]): Counted {
+  const none: Counted = { file: row.file, signedBy: [], threshold: 1, enough: false };
+  const delegators = delegatorsOf(row.role, published, changes);
+  if (!delegators.ok) return none;
+  const counted = countHeld(row.file, row.role, delegators.value);
+  return counted.ok ? counted.value : none;
+}
+
+/** One transaction: the proposal, or everything that comes into force. */
+async function commit(
+  context: Context,
+  published: ImageRepository,
+  row: ProposalRow,
+  signed: string,
+  outcome: Outcome,
+): Promise<void> {
+  const { product } = row;
+  await context.store.transaction(async (store) => {
+    await store.addNumber(product, row.role, row.version, signed);
+    if (outcome.after === undefined) return await store.putProposal(row);
+    for (const change of outcome.changes) await store.removeProposal(product, change.role);
+    await writeAfter(store, published, outcome.after, outcome.changes, context.clock.now());
+  });
+}
+
+/** Writes changed roles and the new snapshot; throws `Raced` when another process published meanwhile. */
+export async function writeAfter(
+  store: StoreParts,
+  before: ImageRepository,
+  after: ImageRepository,
+  changes: readonly RoleFile[],
+  now: number,
+): Promise<void> {
+  const owner = imageOwner(before.product);
+  const versions = await store.currentVersions(owner);
+  const expected = before.snapshot?.version;
+  if (versions.get('snapshot') !== expected || versions.get('root') !== before.root.version)
+    throw new Raced();
+  const row = await store.product(before.product);
+  if (row === undefined || !(await store.raiseRevision(before.product, row.revision))) throw new Raced();
+  for (const change of changes) await store.addRole(owner, change, now);
+  if (after.snapshot === undefined) return;
+  await store.addRole(owner, after.snapshot, now);
+  await store.setExpiry(owner, now + lifeSeconds.imageSnapshot);
+}
+
+function publishedStatus(
+  published: ImageRepository,
+  file: RoleFile,
+  caller: string,
+  now: number,
+): RoleStatus {
+  const counted = countIn(file, published, []);
+  const { signatures } = viewOf(file.file);
+  return {
+    product: published.product,
+    ...file,
+    state: 'published',
+    signedBy: signatures.map(({ keyId }) => keyId),
+    threshold: counted.threshold,
+    etag: `"${file.version}.0"`,
+    proposedBy: caller,
+    proposed: now,
+  };
+}
+
+/** Every open proposal of a product, with why it waits. */
+export async function listProposals(
+  context: Context,
+  product: string,
+): Promise<Result<readonly RoleStatus[]>> {
+  const published = await loadImage(context.store, product);
+  if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
+  const rows = await context.store.proposals(product);
+  const statuses: RoleStatus[] = [];
+  for (const row of rows) {
+    const counted = countIn(row, published, rows);
+    const others = rows.filter((other) => other !== row);
+    const { problem } = counted.enough ? await attempt(context, published, row, others) : {};
+    statuses.push({
+      ...row,
+      state: counted.enough ? 'blocked' : 'open',
+      signedBy: counted.signedBy,
+      threshold: counted.threshold,
+      ...(problem === undefined ? {} : { problem }),
+      etag: proposalEtag(row),
+    });
+  }
+  return ok(statuses);
+}
+
+/** Takes an open proposal away; its number stays used. */
+export async function removeProposal(
+  context: Context,
+  request: { readonly product: string; readonly role: string; readonly ifMatch?: string },
+): Promise<Result<true>> {
+  const { product, role, ifMatch } = request;
+  return await context.locks.run(imageOwner(product), async () => {
+    const open = await context.store.proposal(product, role);
+    if (open === undefined) return fail('API_NOT_FOUND', `${role} has no open proposal`, 'role');
+    if (ifMatch !== proposalEtag(open)) {
+      const code = ifMatch === undefined ? 'API_PRECONDITION_REQUIRED' : 'API_PRECONDITION';
+      return fail(code, `removing the proposal needs If-Match: ${proposalEtag(open)}`, 'if-match');
+    }
+    await context.store.removeProposal(product, role);
+    return ok(true);
+  });
+}

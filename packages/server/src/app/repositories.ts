@@ -1,0 +1,76 @@
+/** Reads repositories out of the store, and signs what is signed on demand. Writes nothing. */
+import { fail, ok, type Result } from '@airlock/trust';
+import { type DirectorRepository, type Document, type ImageRepository, viewOf } from '../core/files.ts';
+import { onlineSigners } from '../core/publication.ts';
+import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
+import type { StoreParts } from '../ports/store.ts';
+import type { Context } from './context.ts';
+
+/** A product's repository as published; undefined when there is no such product. */
+export async function loadImage(store: StoreParts, product: string): Promise<ImageRepository | undefined> {
+  const roles = await store.currentRoles(imageOwner(product));
+  const root = roles.find(({ role }) => role === 'root');
+  if (root === undefined) return undefined;
+  const snapshot = roles.find(({ role }) => role === 'snapshot');
+  const offline = roles.filter(({ role }) => role !== 'root' && role !== 'snapshot');
+  const targets = offline.find(({ role }) => role === 'targets');
+  const policy = targets === undefined ? undefined : await policyOf(store, product, targets.file);
+  return {
+    product,
+    root,
+    roles: new Map(offline.map((role) => [role.role, role])),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    ...(policy === undefined ? {} : { policy }),
+  };
+}
+
+/** The policy that a `targets` file names, if it was uploaded. */
+export async function policyOf(
+  store: StoreParts,
+  product: string,
+  targetsFile: string,
+): Promise<Document | undefined> {
+  const view = viewOf(targetsFile);
+  if (view.kind !== 'targets') return undefined;
+  const { sha256 } = view.policy;
+  const text = await store.document(product, sha256);
+  return text === undefined ? undefined : { sha256, text };
+}
+
+/** A device's director metadata; undefined while the director has no root. */
+export async function loadDirector(
+  store: StoreParts,
+  device: string,
+): Promise<DirectorRepository | undefined> {
+  const root = (await store.currentRoles(directorOwner)).find(({ role }) => role === 'root');
+  if (root === undefined) return undefined;
+  const roles = await store.currentRoles(deviceOwner(device));
+  const targets = roles.find(({ role }) => role === 'targets');
+  const snapshot = roles.find(({ role }) => role === 'snapshot');
+  return {
+    device,
+    root,
+    ...(targets === undefined ? {} : { targets }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+  };
+}
+
+/** A fresh timestamp. Errors: API_NOT_PUBLISHED while there is no snapshot, API_ONLINE_KEYS. */
+export function timestampOf(
+  context: Pick<Context, 'keyring' | 'clock' | 'timestamps'>,
+  repository: ImageRepository | DirectorRepository,
+): Result<string> {
+  const { root, snapshot } = repository;
+  if (snapshot === undefined) return fail('API_NOT_PUBLISHED', 'nothing is published there yet');
+  const online = onlineSigners(root, context.keyring);
+  if (!online.ok) return online;
+  const owner =
+    'product' in repository
+      ? ({ repository: 'image', product: repository.product } as const)
+      : ({ repository: 'director', device: repository.device } as const);
+  const now = context.clock.now();
+  return ok(context.timestamps.sign({ owner, snapshot, now, signers: online.value.timestamp }));
+}
+
+/** Thrown inside a transaction to undo it: somebody else published meanwhile. */
+export class Raced extends Error {}

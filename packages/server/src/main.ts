@@ -1,0 +1,14 @@
+/** Starts the program with the process's own arguments, streams and signals. */
+import { runProgram } from './program.ts';
+
+/** Resolves at SIGTERM or SIGINT: requests that run are ended, nothing acknowledged is lost either way. */
+const stopped = new Promise((resolve) => {
+  process.once('SIGTERM', resolve);
+  process.once('SIGINT', resolve);
+});
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  stopped,
+});

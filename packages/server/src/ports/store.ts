@@ -1,0 +1,220 @@
+/**
+ * Store port: everything the server remembers but image bytes, in the words of the domain.
+ *
+ * Contract: a call that changes something has made it durable when its promise resolves; `transaction` does all or
+ * nothing, and what it read is still true when it commits. Role files, documents, reports and log entries are never
+ * changed once written. Times are UTC seconds. Leaves to others: what may be written (core, app).
+ */
+import type { UtcSeconds } from '@airlock/trust';
+import type { DeviceReport, LogEntry } from '@airlock/protocol';
+
+/** `image:<product>`, `director` (its root) or `device:<device>` (a device's director metadata). */
+export type OwnerKey = string;
+
+export interface RoleFile {
+  readonly role: string;
+  readonly version: number;
+  /** Exact text. */
+  readonly file: string;
+}
+
+export interface RoleStore {
+  addRole(owner: OwnerKey, file: RoleFile, now: UtcSeconds): Promise<void>;
+  /** The newest file of each role of the owner, root included. */
+  currentRoles(owner: OwnerKey): Promise<readonly RoleFile[]>;
+  /** Versions only: what a check-in compares. */
+  currentVersions(owner: OwnerKey): Promise<ReadonlyMap<string, number>>;
+  role(owner: OwnerKey, role: string, version: number): Promise<string | undefined>;
+  /** Roots above `above`, lowest first, at most `count`. */
+  rootsAbove(owner: OwnerKey, above: number, count: number): Promise<readonly RoleFile[]>;
+  /** Owners whose snapshot expires before `moment`. */
+  snapshotsExpiringBefore(moment: UtcSeconds, count: number): Promise<readonly OwnerKey[]>;
+  setExpiry(owner: OwnerKey, expires: UtcSeconds): Promise<void>;
+  /** Marks the sets of all devices as expired, so that they are signed again: the director's keys changed. */
+  expireDeviceSets(now: UtcSeconds): Promise<void>;
+  /** Policies and manifests by hash. */
+  addDocument(document: { sha256: string; product: string; text: string }): Promise<void>;
+  document(product: string, sha256: string): Promise<string | undefined>;
+}
+
+export interface ProductRow {
+  readonly product: string;
+  readonly created: UtcSeconds;
+  /** Raised by everything that is published: writers compare it (optimistic locking). */
+  readonly revision: number;
+}
+
+export interface ProposalRow {
+  readonly product: string;
+  readonly role: string;
+  readonly version: number;
+  /** Raised by every signature and replacement. */
+  readonly revision: number;
+  readonly file: string;
+  readonly proposedBy: string;
+  readonly proposed: UtcSeconds;
+}
+
+export interface MissingRow {
+  readonly role: string;
+  readonly version: number;
+  readonly evidence: 'signer' | 'device';
+  readonly device?: string;
+  readonly since: UtcSeconds;
+}
+
+export interface ProductStore {
+  addProduct(product: string, now: UtcSeconds): Promise<void>;
+  product(product: string): Promise<ProductRow | undefined>;
+  products(): Promise<readonly ProductRow[]>;
+  /** False when the revision is another one by now. */
+  raiseRevision(product: string, from: number): Promise<boolean>;
+  proposal(product: string, role: string): Promise<ProposalRow | undefined>;
+  proposals(product: string): Promise<readonly ProposalRow[]>;
+  putProposal(row: ProposalRow): Promise<void>;
+  removeProposal(product: string, role: string): Promise<void>;
+  /** SHA-256 of the signed part under which a number was ever signed. */
+  usedNumber(product: string, role: string, version: number): Promise<string | undefined>;
+  /** The highest number ever presented for a role, 0 when none. */
+  highestNumber(product: string, role: string): Promise<number>;
+  addNumber(product: string, role: string, version: number, signedSha256: string): Promise<void>;
+  missing(product: string): Promise<readonly MissingRow[]>;
+  putMissing(product: string, row: MissingRow): Promise<void>;
+  removeMissing(product: string, role: string): Promise<void>;
+}
+
+export interface ReleaseRow {
+  readonly product: string;
+  readonly version: number;
+  readonly manifestSha256: string;
+  readonly manifestLength: number;
+  readonly name: string;
+  readonly safetyClass: string;
+  readonly created: UtcSeconds;
+  readonly createdBy: string;
+}
+
+export interface ReleaseStore {
+  addRelease(row: ReleaseRow): Promise<void>;
+  release(product: string, version: number): Promise<ReleaseRow | undefined>;
+  releases(product: string): Promise<readonly ReleaseRow[]>;
+  addImage(sha256: string, length: number, now: UtcSeconds): Promise<void>;
+  image(sha256: string): Promise<{ readonly length: number } | undefined>;
+}
+
+export interface DeviceRow {
+  readonly device: string;
+  readonly product: string;
+  /** Envelope text. */
+  readonly record: string;
+  readonly recordNumber: number;
+  /** SHA-256 of the DER of its certificate, lower-case hex. */
+  readonly certificateSha256: string;
+  /** JSON of the public log key. */
+  readonly logKey: string;
+  readonly registered: UtcSeconds;
+  readonly revoked?: UtcSeconds;
+  readonly lastSeen?: UtcSeconds;
+}
+
+export interface AssignmentRow {
+  readonly device: string;
+  readonly product: string;
+  readonly release: number;
+  readonly manifestSha256: string;
+  /** JSON of trust's `Assignment`. */
+  readonly custom: string;
+  readonly revision: number;
+  readonly assigned: UtcSeconds;
+  readonly assignedBy: string;
+}
+
+export interface DeviceStore {
+  addDevice(row: DeviceRow): Promise<void>;
+  device(device: string): Promise<DeviceRow | undefined>;
+  devices(after: string, count: number): Promise<readonly DeviceRow[]>;
+  setRecord(device: string, record: string, number: number): Promise<void>;
+  revoke(device: string, now: UtcSeconds): Promise<void>;
+  setLastSeen(seen: ReadonlyMap<string, UtcSeconds>): Promise<void>;
+  assignment(device: string): Promise<AssignmentRow | undefined>;
+  putAssignment(row: AssignmentRow): Promise<void>;
+  removeAssignment(device: string): Promise<void>;
+}
+
+export interface StoredReport {
+  readonly received: UtcSeconds;
+  readonly envelope: string;
+  readonly report: DeviceReport;
+}
+
+/**
+ * One entry of a device's log. A generation is one unbroken story: a device whose log contradicts what is stored
+ * (it was changed, or began anew) starts the next one, so that both stay to be compared.
+ */
+export interface StoredEntry {
+  readonly generation: number;
+  readonly sequence: number;
+  readonly sha256: string;
+  readonly entry: LogEntry;
+}
+
+export interface FindingRow {
+  readonly kind: 'gap' | 'change' | 'restart';
+  readonly sequence: number;
+  readonly detail: string;
+  readonly found: UtcSeconds;
+}
+
+export interface ReportStore {
+  /** False when (device, bootId, sequence) is there already. */
+  addReport(stored: StoredReport): Promise<boolean>;
+  latestReport(device: string): Promise<StoredReport | undefined>;
+  reports(device: string, count: number): Promise<readonly StoredReport[]>;
+  addLogEntry(device: string, stored: StoredEntry): Promise<void>;
+  /** Entries of a generation from `first` to `last`. */
+  logRange(device: string, generation: number, first: number, last: number): Promise<readonly StoredEntry[]>;
+  /** The last entry of the newest generation. */
+  lastLogEntry(device: string): Promise<StoredEntry | undefined>;
+  /** Of the newest generation. */
+  logEntries(device: string, after: number, count: number): Promise<readonly StoredEntry[]>;
+  /** Keeps a head; the newest is answered by `logHead`. */
+  putLogHead(device: string, sequence: number, envelope: string): Promise<void>;
+  logHead(device: string): Promise<{ readonly sequence: number; readonly envelope: string } | undefined>;
+  /** The same finding is kept once. */
+  addFinding(device: string, finding: FindingRow): Promise<void>;
+  findings(device: string): Promise<readonly FindingRow[]>;
+}
+
+export interface TokenRow {
+  readonly name: string;
+  /** SHA-256 of the token, which has 256 random bits: no slow hash is needed. */
+  readonly sha256: string;
+  readonly permissions: readonly string[];
+}
+
+export interface TokenStore {
+  putToken(row: TokenRow, now: UtcSeconds): Promise<void>;
+  tokens(): Promise<readonly TokenRow[]>;
+}
+
+export interface StoreParts
+  extends RoleStore,
+    ProductStore,
+    ReleaseStore,
+    DeviceStore,
+    ReportStore,
+    TokenStore {}
+
+export interface Store extends StoreParts {
+  transaction<T>(work: (store: StoreParts) => Promise<T>): Promise<T>;
+  /**
+   * Like `transaction`, but shares its commit with others that wait: for the many small writes of devices.
+   * Work that fails undoes only itself.
+   */
+  grouped<T>(work: (store: StoreParts) => Promise<T>): Promise<T>;
+  /** The registered, not revoked device of a certificate; answers at once, since a handshake waits for it. */
+  deviceByCertificate(
+    certificateSha256: string,
+  ): { readonly device: string; readonly product: string } | undefined;
+  close(): Promise<void>;
+}

@@ -1,0 +1,156 @@
+/**
+ * The server's own program: `run`, `online-keys`, `token`. Exit status 0: done; 1: refused or failed; 2: wrong usage.
+ *
+ * Answers are JSON on standard output, faults one line on standard error (a JSON object with --json).
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { fail, ok, type PublicKey, publicKeyJson, type Result } from '@airlock/trust';
+import { makeOnlineKeys } from './adapters/key-folder.ts';
+import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
+import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
+import { onlineKeysFolder, serverVersion, startServer, withStore } from './server.ts';
+
+export const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
+
+  run                                  serve devices and people until SIGTERM; prints one JSON line when ready
+  online-keys --for director           make the director's online keys (once), print the public halves as JSON
+  online-keys --for image:<product>    the same for a product's snapshot and timestamp
+  token --name NAME --permissions P,P  make a new API token, or replace the one of that name; printed this once
+  version                              print the version
+
+  --config FILE   configuration, JSON of schema airlock-server-config/1
+  --json          faults as JSON too
+`;
+
+const options = {
+  config: { type: 'string' },
+  for: { type: 'string' },
+  name: { type: 'string' },
+  permissions: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Values = ReturnType<typeof parse>['values'];
+
+function parse(args: readonly string[]) {
+  return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+}
+
+/** Where a program writes and what can stop it; given, so that tests run it in their own process. */
+export interface Surroundings {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Resolves when the program shall stop. */
+  readonly stopped: Promise<unknown>;
+}
+
+/** Runs one command; answers the exit status. */
+export async function runProgram(args: readonly string[], around: Surroundings): Promise<number> {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(args);
+  } catch (error) {
+    around.err(`airlock-server: ${error instanceof Error ? error.message : 'wrong arguments'}\n`);
+    return 2;
+  }
+  const { values, positionals } = parsed;
+  const [command] = positionals;
+  if (values.help || command === undefined) {
+    around.out(usage);
+    return values.help ? 0 : 2;
+  }
+  if (command === 'version') {
+    around.out(`${serverVersion}\n`);
+    return 0;
+  }
+  const commands: Record<
+    string,
+    (config: ServerConfig, values: Values, around: Surroundings) => Promise<Result<unknown>>
+  > = {
+    run,
+    'online-keys': onlineKeys,
+    token,
+  };
+  const act = Object.hasOwn(commands, command) ? commands[command] : undefined;
+  if (act === undefined || positionals.length > 1) {
+    around.err(`airlock-server: unknown command "${positionals.join(' ')}"; see airlock-server --help\n`);
+    return 2;
+  }
+  const done = await guarded(
+    async () => await withConfig(values, async (config) => await act(config, values, around)),
+  );
+  if (done.ok) return 0;
+  around.err(
+    values.json
+      ? `${JSON.stringify(done.error)}\n`
+      : `airlock-server: ${done.error.message} (${done.error.code})\n`,
+  );
+  return 1;
+}
+
+async function guarded(act: () => Promise<Result<unknown>>): Promise<Result<unknown>> {
+  try {
+    return await act();
+  } catch (error) {
+    const code = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+    const why = error instanceof Error ? error.message : 'unknown';
+    const full = code === 'ENOSPC' || Reflect.get(Object(error), 'errcode') === 13;
+    return full ? fail('API_DISK_FULL', 'no space is left on the disk') : fail('API_INTERNAL', why);
+  }
+}
+
+async function withConfig(
+  values: Values,
+  act: (config: ServerConfig) => Promise<Result<unknown>>,
+): Promise<Result<unknown>> {
+  if (values.config === undefined) return fail('API_CONFIG', '--config FILE is needed', '--config');
+  const config = await readConfig(values.config);
+  return config.ok ? await act(config.value) : config;
+}
+
+async function run(config: ServerConfig, _values: Values, around: Surroundings): Promise<Result<unknown>> {
+  const server = await startServer(config);
+  if (!server.ok) return server;
+  const { deviceUrl, peopleUrl } = server.value;
+  around.out(`${JSON.stringify({ event: 'listening', deviceUrl, peopleUrl })}\n`);
+  await around.stopped;
+  await server.value.close();
+  return ok(undefined);
+}
+
+async function onlineKeys(
+  config: ServerConfig,
+  values: Values,
+  around: Surroundings,
+): Promise<Result<unknown>> {
+  const passphrase = await readPassphrase(config);
+  if (!passphrase.ok) return passphrase;
+  const purpose = values.for ?? '';
+  await mkdir(config.folder, { recursive: true, mode: 0o700 });
+  const made = await makeOnlineKeys(onlineKeysFolder(config), passphrase.value, purpose);
+  if (!made.ok) return made;
+  const shown = ([role, key]: [string, PublicKey]) => [role, { keyId: key.keyId, ...publicKeyJson(key) }];
+  const keys: unknown = Object.fromEntries(Object.entries(made.value).map(shown));
+  around.out(`${JSON.stringify({ for: purpose, keys })}\n`);
+  return ok(undefined);
+}
+
+/** Letters that stand in a log line without harm. */
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
+
+async function token(config: ServerConfig, values: Values, around: Surroundings): Promise<Result<unknown>> {
+  const { name = '', permissions: list = '' } = values;
+  if (!namePattern.test(name)) {
+    return fail('API_CONFIG', '--name: needs 1 to 64 letters, digits, dots, dashes, @ or _', '--name');
+  }
+  const allowed = parsePermissions(list);
+  if (!allowed.ok) return allowed;
+  const text = tokenText(randomBytes(32));
+  const row = { name, sha256: hashToken(text), permissions: allowed.value };
+  await withStore(config, async (store) => await store.putToken(row, Math.floor(Date.now() / 1000)));
+  around.out(`${JSON.stringify({ name, permissions: allowed.value, token: text })}\n`);
+  return ok(undefined);
+}
