@@ -6,6 +6,6 @@ if (found < wanted) {
   process.stderr.write(`airlock-agent: needs Node ${wanted} or newer, found ${process.versions.node}\n`);
   process.exitCode = 70;
 } else {
-  const { main } = await import('../src/main.ts');
-  process.exitCode = await main(process.argv.slice(2));
+  const { startProgram } = await import('../src/program.ts');
+  await startProgram();
 }

@@ -82,8 +82,8 @@ if (Number.parseInt(process.versions.node, 10) < ${nodeMajorMin}) {
 }
 const require = airlockCreateRequire(import.meta.url);`;
 
-const entry = `import { main } from './main.ts';
-process.exitCode = await main(process.argv.slice(2));
+const entry = `import { startProgram } from './program.ts';
+await startProgram();
 `;
 
 function escaped(text: string): string {

@@ -35,7 +35,7 @@ export interface Setup {
 /** Runs a server for one test, and a transport that talks to it. */
 export async function withServer(
   setup: Setup,
-  body: (transport: HttpsTransport, seen: IncomingMessage[]) => Promise<void>,
+  body: (transport: HttpsTransport, seen: IncomingMessage[], url: string) => Promise<void>,
 ): Promise<void> {
   const seen: IncomingMessage[] = [];
   const leaf = setup.leaf ?? serverLeaf;
@@ -56,13 +56,14 @@ export async function withServer(
   server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   const { port } = server.address() as AddressInfo;
+  const url = `https://localhost:${port}`;
   const transport = httpsTransport({
-    url: `https://localhost:${port}`,
+    url,
     ...deviceOptions(),
     ...setup.options,
   });
   try {
-    await body(transport, seen);
+    await body(transport, seen, url);
   } finally {
     transport.close();
     server.closeAllConnections();
