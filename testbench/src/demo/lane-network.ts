@@ -6,7 +6,8 @@ import { makeAuthority, makeDeviceIdentity, makeServerIdentity, writeIdentity } 
 import { startHostileServer } from '../hostile-server.ts';
 import { writeDeviceConfig } from '../virtual-device/device-config.ts';
 import { openDeviceAuthority, readServerConfig } from '../world/thief.ts';
-import { addDevice, type Run, said, scenario } from './run.ts';
+import { askAgent } from '../world/device.ts';
+import { addDevice, type Found, type Run, scenario } from './run.ts';
 
 export async function networkLane(run: Run): Promise<void> {
   const device = await addDevice(run, 'pump-12');
@@ -30,9 +31,10 @@ export async function networkLane(run: Run): Promise<void> {
       });
       try {
         writeDeviceConfig({ from, folder, serverUrl: foreign.url });
-        device.virtual.powerOn();
-        const found = said(await device.waitForCode('OTA_SERVER_CERTIFICATE'));
-        await device.virtual.killAgent();
+        const found = answered(
+          await askAgent(device, run.images.agentFile, 'check'),
+          'OTA_SERVER_CERTIFICATE',
+        );
         return foreign.requests.length === 0
           ? { ...found, answer: `${found.answer}; it asked that server nothing` }
           : { ...found, fault: `it asked ${foreign.requests.join(' ')}` };
@@ -52,11 +54,14 @@ export async function networkLane(run: Run): Promise<void> {
       const stranger = await makeDeviceIdentity(openDeviceAuthority(run.company), 'pump-stranger');
       const identity = writeIdentity(run.folder, 'stranger', stranger);
       writeDeviceConfig({ from, folder, identity });
-      const entries = device.log.look().length;
-      device.virtual.powerOn();
-      const found = said(await device.waitForCode('OTA_SERVER_REFUSED', { from: entries }));
-      await device.virtual.killAgent();
-      return found;
+      return answered(await askAgent(device, run.images.agentFile, 'check'), 'OTA_SERVER_REFUSED');
     },
   );
+}
+
+/** `airlock-agent: CODE: reason`, as the agent's `check` prints it. */
+function answered(output: string, expected: string): Found {
+  const [, code = '-', reason = output] = /airlock-agent: (OTA_[A-Z_]+): (.*)/.exec(output) ?? [];
+  const found = { code, answer: `${code}: ${reason}` };
+  return code === expected ? found : { ...found, fault: `expected ${expected}` };
 }

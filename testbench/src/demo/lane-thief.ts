@@ -19,6 +19,8 @@ const unapproved = 33;
 const withdrawn = 34;
 
 interface Theft {
+  /** Entries of the device's log when the lie was told: older answers do not count. */
+  toldFrom: number;
   readonly run: Run;
   readonly device: Device;
   /** Lets the stolen director name a release; `change` may tamper further. */
@@ -30,9 +32,11 @@ export async function thiefLane(run: Run): Promise<void> {
   device.virtual.powerOn();
   const keys = stealDirectorKeys(run.company);
   const theft: Theft = {
+    toldFrom: 0,
     run,
     device,
     name: (release, change = (answer) => answer) => {
+      theft.toldFrom = device.log.look().length;
       let told: Files | undefined;
       run.stolen.lie((answer, name) => {
         if (name !== device.id) return answer;
@@ -122,6 +126,7 @@ async function stolenKeys(theft: Theft): Promise<void> {
     },
     async () => {
       const keys = stealDirectorKeys(run.company);
+      const from = device.log.look().length;
       run.stolen.lie((answer, name) => {
         const release = forgedRelease(run.factory);
         const now = Math.floor(Date.now() / 1000);
@@ -129,7 +134,7 @@ async function stolenKeys(theft: Theft): Promise<void> {
           ? swapDirector(answer, forgeDirector({ answer, device: 'pump-1', keys, release, now }))
           : answer;
       });
-      return said(await device.waitForCode('OTA_WRONG_BINDING'));
+      return said(await device.waitForCode('OTA_WRONG_BINDING', { from }));
     },
   );
   await scenario(
@@ -160,9 +165,9 @@ async function seenByDevice({ run, device }: Theft, what: string): Promise<void>
   });
 }
 
-async function refused({ device }: Theft, code: string, version: number): Promise<Found> {
+async function refused({ device, toldFrom }: Theft, code: string, version: number): Promise<Found> {
   const before = readRecord(device.folder.stateFolder);
-  const found = said(await device.waitForCode(code, { version, limitMs: 60_000 }));
+  const found = said(await device.waitForCode(code, { version, limitMs: 60_000, from: toldFrom }));
   const after = readRecord(device.folder.stateFolder);
   return after?.confirmed.version === before?.confirmed.version
     ? found

@@ -80,15 +80,14 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
           log
             .look()
             .slice(wait.from ?? 0)
-            .find(
-              (entry) => entry.code === code && (wait.version === undefined || about(entry) === wait.version),
-            ),
+            .find((entry) => entry.code === code && fits(entry, wait.version)),
       ),
   };
 }
 
-function about(entry: LogEntry): number | undefined {
-  return entry.toVersion;
+/** Refusals name the manifest in their reason, not the version as a field. */
+function fits(entry: LogEntry, version: number | undefined): boolean {
+  return version === undefined || entry.toVersion === undefined || entry.toVersion === version;
 }
 
 function putImage(image: string, slot: string, slotBytes: number): void {
@@ -104,12 +103,7 @@ async function provision(options: MakeDeviceOptions, folder: DeviceFolder, given
     command: process.execPath,
     args: [
       [options.agentFile, 'provision', '--config', folder.configFile, '--group', 'A'],
-      [
-        '--image-root',
-        join(given, 'image-root.json'),
-        '--director-root',
-        join(given, 'director-root.json'),
-      ],
+      ['--image-root', join(given, 'image-root.json'), '--director-root', join(given, 'director-root.json')],
       ['--device-record', join(given, 'device-record.json'), '--installed', options.factory.manifestFile],
     ].flat(),
   });
@@ -118,4 +112,19 @@ async function provision(options: MakeDeviceOptions, folder: DeviceFolder, given
     stream?.on('data', (piece: Buffer) => (output += piece.toString()));
   const { code } = await ended;
   if (code !== 0) throw new Error(`provisioning ${options.id} ended with ${code}: ${output.trim()}`);
+}
+
+/** One single command of the agent, as a technician runs it; answers what it printed, on both streams. */
+export async function askAgent(device: Device, agentFile: string, command: string): Promise<string> {
+  const { child, ended } = startProcess({
+    command: process.execPath,
+    args: [agentFile, command, '--config', device.folder.configFile],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (piece: Buffer) => (output += piece.toString()));
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  await ended;
+  await closed;
+  return output.trim();
 }
