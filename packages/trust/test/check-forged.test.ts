@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { approvedRelease } from './support/device.ts';
 import { forgeQualityRaw, forgeTargets, objectOf, targetEntry, targetsOf } from './support/forging.ts';
-import { type Json, sha256 } from './support/signing.ts';
+import { day, forge, type Json, sha256, signedOf, start } from './support/signing.ts';
 
 test('TEST-OTA-157 REQ-OTA-POL-02, REQ-OTA-SIGN-04: one key in two encodings, offered as two keys of a role: refused', () => {
   const { company, device } = approvedRelease();
@@ -105,4 +105,62 @@ test('TEST-OTA-168 REQ-OTA-SIGN-04, REQ-OTA-MAN-02: targets, signed by its own k
     assert.ok(!requests.some((path) => path.includes('engineering')));
     company.imageVersion.targets += 1;
   }
+});
+
+test('TEST-OTA-201 REQ-OTA-POL-01, REQ-OTA-ROLL-02: a function that targets no longer names: its text is dropped, its numbers are not, and what demands it is refused', () => {
+  const { company, device } = approvedRelease();
+  company.approve('engineering', 13);
+  company.publish();
+  company.withdraw('engineering', 13);
+  company.publish();
+  device.check();
+  const { file, ...engineering } = company.function('engineering');
+  assert.ok(file);
+  company.functions.delete('engineering');
+  company.touchTargets();
+  company.forged.set('engineering', file);
+  company.publish();
+  assert.equal(device.check().code, 'OTA_DEMAND_UNKNOWN');
+  assert.equal(device.state.image.roles['engineering'], undefined);
+  assert.equal(device.kept()['engineering'], engineering.version);
+  company.functions.set('engineering', { ...engineering, file });
+  company.touchTargets();
+  company.publish();
+  assert.equal(device.check().code, 'approved');
+});
+
+test('TEST-OTA-202 REQ-OTA-SIGN-07: a policy of another product, signed into this one: refused', () => {
+  const { company, device } = approvedRelease();
+  company.policyChanges = { product: 'ventilator' };
+  company.touchTargets();
+  company.publish();
+  assert.equal(device.check().code, 'OTA_WRONG_BINDING');
+  assert.equal(device.state.policy, undefined);
+});
+
+test("TEST-OTA-203 REQ-OTA-ROLL-03: the director's expired targets, under fresh snapshot and timestamp: install nothing", () => {
+  const { company, device } = approvedRelease();
+  const targets = company.directorFiles.get('1.targets.json');
+  assert.ok(targets);
+  company.now = start + 31 * day;
+  for (const name of company.functions.keys()) company.function(name).expires = company.now + day;
+  company.publish();
+  company.publishDirector('pump-1', targets);
+  const { code, verdict } = device.check();
+  assert.equal(code, 'OTA_EXPIRED');
+  assert.ok(verdict?.kind === 'refused' && verdict.error.field === 'targets');
+});
+
+test('TEST-OTA-204 REQ-OTA-SIGN-04: a snapshot with another number than its timestamp says, both signed by stolen online keys: refused, and not kept', () => {
+  const { company, device } = approvedRelease();
+  const snapshot = forge(
+    { ...signedOf(company.imageFiles.get('1.snapshot.json')), version: 3 },
+    company.image.snapshot,
+  );
+  const meta = { 'snapshot.json': { version: 2, ...targetEntry(snapshot) } };
+  const timestamp = { ...signedOf(company.imageFiles.get('timestamp.json')), version: 2, meta };
+  company.imageFiles.set('2.snapshot.json', snapshot);
+  company.imageFiles.set('timestamp.json', forge(timestamp, company.image.timestamp));
+  assert.equal(device.check().code, 'OTA_BAD_METADATA');
+  assert.deepEqual(device.kept(), { root: 1 });
 });

@@ -118,6 +118,9 @@ test('TEST-OTA-195 REQ-OTA-SIGN-04, REQ-OTA-SIGN-05: signatures of a role file: 
   assert.ok(edited.ok && edited.value.validKeyIds.length === 0);
   const wrong = verifyRoleFile(file('1.engineering.json'), file('1.root.json'));
   assert.ok(!wrong.ok && wrong.error.code === 'OTA_WRONG_BINDING');
+  const director = company.directorFiles.get('1.root.json') ?? new Uint8Array();
+  const foreign = verifyRoleFile(file('1.targets.json'), director);
+  assert.ok(!foreign.ok && foreign.error.code === 'OTA_WRONG_BINDING');
   const nothing = verifyRoleFile(new Uint8Array(), file('1.root.json'));
   assert.ok(!nothing.ok && nothing.error.code === 'OTA_BAD_JSON');
 });
