@@ -9,7 +9,12 @@ import { askServerProgram } from './server-program.ts';
 import { need } from './stop.ts';
 
 function oneKey(answer: Reader, role: string): KeysAndThreshold {
-  const key = need(parsePublicKey(answer.at('keys').at(role).value, `online key of ${role}`));
+  const shown = answer.at('keys').at(role);
+  // The id beside the key is for people; the one that counts follows from the key.
+  const [keytype, scheme, keyval] = (['keytype', 'scheme', 'keyval'] as const).map(
+    (name) => shown.at(name).value,
+  );
+  const key = need(parsePublicKey({ keytype, scheme, keyval }, `online key of ${role}`));
   return { keys: [key], threshold: 1 };
 }
 

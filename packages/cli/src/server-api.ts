@@ -13,11 +13,14 @@ import type {
   ProposalPut,
   ReleaseCreate,
 } from '@airlock/protocol';
+import { wireLimits } from '@airlock/protocol';
 import type { Api, ApiAnswer } from './api.ts';
 import type { Reader } from './fields.ts';
 
 const base = '/api/v1';
 const part = encodeURIComponent;
+/** Rows of one page: what the server gives at most. */
+const pageRows = wireLimits.pageRowsMax;
 
 /** An open, blocked or published proposal for one role. */
 export interface Proposal {
@@ -179,6 +182,10 @@ function readLogLine(reader: Reader): LogLine {
   };
 }
 
+function findingText(entry: Reader): string {
+  return `${entry.at('kind').text()} at ${entry.at('sequence').integer(0)}: ${entry.at('detail').text()}`;
+}
+
 export class ServerApi {
   readonly #api: Api;
 
@@ -191,7 +198,7 @@ export class ServerApi {
   }
 
   async health(): Promise<void> {
-    await this.#api.send({ method: 'GET', path: `${base}/health` });
+    await this.#api.send({ method: 'GET', path: '/health' });
   }
 
   async postDirectorRoot(root: string): Promise<void> {
@@ -210,7 +217,7 @@ export class ServerApi {
   }
 
   async putPolicy(product: string, sha256: string, bytes: Uint8Array): Promise<void> {
-    const path = `${base}/products/${part(product)}/targets/${sha256}`;
+    const path = `${base}/products/${part(product)}/policies/${sha256}`;
     await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes } });
   }
 
@@ -275,9 +282,20 @@ export class ServerApi {
     await this.#api.send({ method: 'POST', path: `${base}/devices`, body: { kind: 'json', value } });
   }
 
+  /** Every device, page by page. */
   async devices(): Promise<Device[]> {
-    const answer = await this.#api.json({ method: 'GET', path: `${base}/devices` });
-    return answer.at('devices').list().map(readDevice);
+    const devices: Device[] = [];
+    for (;;) {
+      const after = devices.at(-1)?.device;
+      const query = after === undefined ? '' : `&after=${part(after)}`;
+      const answer = await this.#api.json({
+        method: 'GET',
+        path: `${base}/devices?limit=${pageRows}${query}`,
+      });
+      const page = answer.at('devices').list().map(readDevice);
+      devices.push(...page);
+      if (page.length < pageRows) return devices;
+    }
   }
 
   async device(device: string): Promise<Device | undefined> {
@@ -305,17 +323,20 @@ export class ServerApi {
     await this.#api.send({ method: 'DELETE', path, ifMatch: etag });
   }
 
-  async log(device: string): Promise<{ entries: LogLine[]; findings: string[]; answer: unknown }> {
-    const answer = await this.#api.json({ method: 'GET', path: `${base}/devices/${part(device)}/log` });
-    const findings = answer.at('findings').list();
-    return {
-      entries: answer.at('entries').list().map(readLogLine),
-      findings: findings.map(
-        (entry) =>
-          `${entry.at('kind').text()} at ${entry.at('sequence').integer(0)}: ${entry.at('detail').text()}`,
-      ),
-      answer: answer.value,
-    };
+  /** A device's whole log as the server holds it, page by page, and what was found wrong with it. */
+  async log(device: string): Promise<{ entries: LogLine[]; findings: string[]; raw: unknown[] }> {
+    const entries: LogLine[] = [];
+    const raw: unknown[] = [];
+    for (;;) {
+      const query = `after=${entries.at(-1)?.sequence ?? 0}&limit=${pageRows}`;
+      const path = `${base}/devices/${part(device)}/log?${query}`;
+      const answer = await this.#api.json({ method: 'GET', path });
+      const page = answer.at('entries').list();
+      entries.push(...page.map(readLogLine));
+      raw.push(...page.map(({ value }) => value));
+      if (page.length < pageRows)
+        return { entries, findings: answer.at('findings').list().map(findingText), raw };
+    }
   }
 
   async #found<T>(path: string, read: (reader: Reader) => T): Promise<T | undefined> {

@@ -176,8 +176,9 @@ async function runLog(context: Context): Promise<void> {
   const limit = context.options.integer('last', 1);
   const api = await context.api();
   await knownDevice(api, id);
-  const { entries, findings, answer } = await api.log(id);
-  const shown = limit === undefined ? entries : entries.slice(-limit);
+  const { entries, findings, raw } = await api.log(id);
+  const from = limit === undefined ? 0 : Math.max(0, entries.length - limit);
+  const shown = entries.slice(from);
   const rows = shown.map((entry) => [
     String(entry.sequence),
     instant(entry.time),
@@ -186,7 +187,10 @@ async function runLog(context: Context): Promise<void> {
     entry.reason,
   ]);
   const found = findings.map((finding) => `FINDING ${plain(finding)}\n`).join('');
-  context.out.result(answer, `${table(['#', 'TIME', 'CODE', 'TO', 'REASON'], rows)}${found}`);
+  context.out.result(
+    { device: id, entries: raw.slice(from), findings },
+    `${table(['#', 'TIME', 'CODE', 'TO', 'REASON'], rows)}${found}`,
+  );
 }
 
 export const fleetCommands: readonly CommandSpec[] = [

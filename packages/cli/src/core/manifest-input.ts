@@ -54,6 +54,8 @@ const defaults: Fields = {
   schema: 'airlock-manifest/1',
   slot: 'inactive',
   requires: {},
+  // A decision that needs no submission has nothing to refer to; the decision itself has no default.
+  change: { regulatory: { reference: '' } },
   secureBoot: [],
   emergency: false,
   urgency: { level: 'routine' },
