@@ -149,15 +149,18 @@ export interface Composed {
   readonly transport: HttpsTransport;
 }
 
-/** Everything that `createAgent` takes. `tell` gets one line for each warning. */
-export async function compose(config: AgentConfig, tell: (line: string) => void): Promise<Result<Composed>> {
+/** Everything that `createAgent` takes. `tell` gets one line for each warning. `check` gives a disk for reading only. */
+export async function compose(
+  config: AgentConfig,
+  tell: (line: string) => void,
+  disk: Disk = nodeDisk(),
+): Promise<Result<Composed>> {
   const platform = await loadPlatform(config);
   if (!platform.ok) return platform;
   const transport = await loadTransport(config, tell);
   if (!transport.ok) return transport;
   const logSigner = await loadLogSigner(config, tell);
   if (!logSigner.ok) return logSigner;
-  const disk = nodeDisk();
   const slots = { components: config.slots };
   const ports: AgentPorts = {
     disk,

@@ -15,7 +15,7 @@ import { checkOnce } from './check.ts';
 import { compose, loadConfig } from './compose.ts';
 import type { AgentConfig } from './config.ts';
 import { inspect, readLog } from './inspect.ts';
-import { type Level, lineOf, logText, statusText } from './output.ts';
+import { type Level, lineOf, logText, outcomeText, statusText } from './output.ts';
 import { DiskError } from './ports/disk.ts';
 import { TransportError } from './ports/platform.ts';
 import { provision } from './provision.ts';
@@ -186,7 +186,13 @@ async function runDaemon(config: AgentConfig, options: Shared): Promise<number> 
     const agent = createAgent({ ports, settings });
     tell('info', `agent ${agentVersion} of ${config.device} started in group ${ports.platform.bootedGroup}`);
     await agent.boot();
-    await agent.run(stop.signal);
+    let said = '';
+    await agent.run(stop.signal, (outcome) => {
+      // An idle device says so once, not at every poll.
+      const text = outcomeText(outcome);
+      if (text !== said) tell(outcome.kind === 'failed' ? 'warning' : 'info', text);
+      said = text;
+    });
     transport.close();
     tell('info', 'stopped');
     return exitCodes.done;

@@ -1,5 +1,6 @@
 /** Text for people: tables of `status` and `log`, and lines of the running agent. Decides nothing. */
 import type { LogEntry } from '@airlock/protocol';
+import type { PollOutcome } from './agent.ts';
 import type { Inspection } from './inspect.ts';
 
 /** UTC seconds as people read them. */
@@ -85,6 +86,15 @@ export function logText(entries: readonly LogEntry[]): string {
       return `${sequence}  ${instant(entry.time)}  ${entry.code.padEnd(22)}${from}${to}${reason}\n`;
     })
     .join('');
+}
+
+/** What a poll came to, in one line. */
+export function outcomeText(outcome: PollOutcome): string {
+  if (outcome.kind === 'idle') return 'nothing to do';
+  if (outcome.kind === 'waiting') return `waiting: ${outcome.reason}`;
+  if (outcome.kind === 'refused') return `refused: ${outcome.code}: ${outcome.reason}`;
+  if (outcome.kind === 'ended') return `version ${outcome.version}: ${outcome.code}: ${outcome.reason}`;
+  return `failed: ${outcome.code}: ${outcome.reason}`;
 }
 
 export type Level = 'info' | 'warning' | 'error';

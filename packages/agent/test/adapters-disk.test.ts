@@ -10,6 +10,7 @@ import { readDropped } from '../src/adapters/read-medium.ts';
 import { DiskError, type DiskFile } from '../src/ports/disk.ts';
 import { collected, diskContract } from './support/disk-contract.ts';
 import { scratchFolder } from './support/scratch.ts';
+import { Power, SimDisk } from './support/sim-disk.ts';
 
 diskContract(
   'the real disk',
@@ -18,6 +19,17 @@ diskContract(
     return { disk: nodeDisk(), folder, dispose };
   },
   300,
+);
+
+// The crash explorer's disk keeps the same contract, so that what is proved on it holds for the real one.
+diskContract(
+  'the simulated disk',
+  async () => ({
+    disk: new SimDisk().port(new Power(), (op) => op),
+    folder: '/disk',
+    dispose: async () => undefined,
+  }),
+  290,
 );
 
 async function opened(path: string): Promise<DiskFile> {

@@ -40,7 +40,7 @@ test('TEST-OTA-355 REQ-OTA-OPS-01: airlock-agent, wrong command lines and files:
     assert.equal(strict.code, 2);
     assertOneLine(strict.stderr, /agent\.json: interlock: expected "none"/);
     assert.ok(!(await readdir(device.folder)).includes('state'));
-    const help = await runAgent(['--help']);
+    const help = await runAgent(['--help'], programFile);
     assert.equal(help.code, 0);
     assert.match(help.stdout, /Exit codes:/);
     const version = await runAgent(['--version']);
@@ -134,7 +134,7 @@ test('TEST-OTA-358 REQ-OTA-POL-01: check, of an approved and of an unapproved re
         assert.equal(approved.code, 0, approved.stderr);
         assert.match(
           approved.stdout,
-          /^version 2 \(Release 2\) is approved by engineering \(1\), quality \(1\) until /,
+          /^version 2 \(Release 2\) is approved by engineering \(1\), quality \(1\) until .*, and fits group B\n$/,
         );
         files = device.factory.checkIn({ quality: false });
         await chmod(join(device.folder, 'log.key.pem'), 0o600);

@@ -3,13 +3,20 @@ import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { bundleAgent } from '../../scripts/bundle.ts';
 import { exampleConfig } from './example-config.ts';
 import { type Factory, makeFactory } from './factory.ts';
 import { scratchFolder } from './scratch.ts';
 import { authority, deviceLeaf } from './tls-server.ts';
 
+/** The program from its sources, and as one file: the latter starts four times as fast. */
 export const programFile = fileURLToPath(new URL('../../bin/airlock-agent.mjs', import.meta.url));
+const bundled = await scratchFolder();
+export const bundleFile = join(bundled.folder, 'airlock-agent.mjs');
+await bundleAgent({ outFile: bundleFile });
+after(bundled.dispose);
 
 export interface TestDevice {
   readonly folder: string;
@@ -72,7 +79,7 @@ export interface Ran {
 }
 
 /** Runs the program to its end. */
-export async function runAgent(words: readonly string[], program: string = programFile): Promise<Ran> {
+export async function runAgent(words: readonly string[], program: string = bundleFile): Promise<Ran> {
   return await new Promise((resolve) => {
     execFile(process.execPath, [program, ...words], { encoding: 'utf8' }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
