@@ -62,7 +62,7 @@ function printFailure(io: CliIo, failure: Failure, json: boolean): void {
   }
   const where = field === undefined || message.includes(field) ? '' : ` [${field}]`;
   const help = remedy === undefined ? '' : ` Remedy: ${remedy}`;
-  io.err(`airlock: ${code}: ${plain(message)}${plain(where)}.${help}\n`);
+  io.err(`airlock: ${code}: ${plain(message.replace(/\.$/, ''))}${plain(where)}.${help}\n`);
 }
 
 /** The command itself or its group, made when it is first met. */

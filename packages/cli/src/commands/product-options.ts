@@ -143,7 +143,11 @@ async function existingKeys(context: Context, company: Company): Promise<Map<str
     }
     const file = context.path(text.slice(at + 1));
     const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
-    found.set(holder, { name: holder, file, publicKey: need(readSealedPublicKey(bytes), file) });
+    const publicKey = need(readSealedPublicKey(bytes), file);
+    const other = [...found].find(([, key]) => key.publicKey.spkiSha256 === publicKey.spkiSha256)?.[0];
+    if (other !== undefined)
+      stop('CLI_KEY_SHARED', `one key is given for ${other} and for ${holder}`, '--key');
+    found.set(holder, { name: holder, file, publicKey });
   }
   return found;
 }

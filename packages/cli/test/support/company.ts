@@ -146,14 +146,14 @@ export async function sitDown(context: TestContext, company: Company): Promise<D
       now: () => server.now,
       ...(answers === undefined ? {} : { terminal: { ask: answer, askSecret: answer } }),
     };
-    const status = await runAirlock([...argv, '--home', home.folder], io);
+    const status = await runAirlock(['--home', home.folder, ...argv], io);
     return { status, ...said };
   };
   return {
     folder,
     home: home.folder,
     server,
-    run: (...argv) => run([...argv, '--passphrase-file', join(folder, 'passphrase')]),
+    run: (...argv) => run(['--passphrase-file', join(folder, 'passphrase'), ...argv]),
     type: (answers, ...argv) => run(argv, answers),
     hashHome: () => hashFolder(home.folder),
   };
