@@ -86,7 +86,7 @@ export async function readText(file: string, field: string): Promise<Result<stri
   try {
     return ok(await readFile(file, 'utf8'));
   } catch (error) {
-    const code = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+    const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
     const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${String(code)})`;
     return fail('API_CONFIG', `${field}: file ${file} ${why}`, field);
   }

@@ -95,7 +95,7 @@ async function guarded(act: () => Promise<Result<unknown>>): Promise<Result<unkn
   try {
     return await act();
   } catch (error) {
-    const code = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+    const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
     const why = error instanceof Error ? error.message : 'unknown';
     const full = code === 'ENOSPC' || Reflect.get(Object(error), 'errcode') === 13;
     return full ? fail('API_DISK_FULL', 'no space is left on the disk') : fail('API_INTERNAL', why);

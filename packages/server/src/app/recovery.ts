@@ -4,7 +4,7 @@
  * Keeps true: what is handed back is judged like anything published, by signatures alone; as long as one file is
  * still missing nothing of the product comes into force but roots, one by one. See core/restoration.ts.
  */
-import { fail, ok, type Result } from '@airlock/trust';
+import { fail, ok, type Result, type RoleView } from '@airlock/trust';
 import type { CheckInRequest } from '@airlock/protocol';
 import type { ImageRepository } from '../core/files.ts';
 import { countHeld, countSignatures, readPresented } from '../core/proposals.ts';
@@ -99,7 +99,7 @@ export async function handBack(
 async function checkPolicy(
   context: Context,
   product: string,
-  presented: { readonly view: import('@airlock/trust').RoleView },
+  presented: { readonly view: RoleView },
 ): Promise<Result<true>> {
   const { view } = presented;
   if (view.kind !== 'targets') return ok(true);

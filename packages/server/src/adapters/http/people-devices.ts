@@ -25,7 +25,7 @@ import {
 } from '../../app/devices.ts';
 import { directorFile } from '../../app/tuf-layout.ts';
 import { sendFailure, sendResult } from './failure.ts';
-import { ifMatchOf, type People, refusals } from './people-listener.ts';
+import { ifMatchOf, type People, refusals } from './people.ts';
 
 const DeviceParams = Type.Object({ device: DeviceId }, strict);
 const digits = Type.String({ pattern: '^[0-9]{1,15}$' });

@@ -5,7 +5,7 @@
  * without; each act that changes something leaves a log line with who did what.
  */
 import swagger from '@fastify/swagger';
-import { ApiErrorBody, Health, type Permission, wireLimits } from '@airlock/protocol';
+import { Health, wireLimits } from '@airlock/protocol';
 import type { FastifyRequest } from 'fastify';
 import type { Context } from '../../app/context.ts';
 import { type Caller, demandPermission, identify } from '../../core/permissions.ts';
@@ -15,35 +15,13 @@ import { createListener, type Listener } from './listener.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** What a caller must be allowed to do; `public`: nobody is asked. */
-    permission?: Permission | 'public';
-  }
-}
+import type { People } from './people.ts';
 
 export interface PeopleListenerOptions {
   readonly context: Context;
   readonly logger: Logger;
   readonly version: string;
   readonly tls: { readonly cert: string; readonly key: string };
-}
-
-/** What routes get to work with. */
-export interface People {
-  readonly app: Listener;
-  readonly context: Context;
-  /** The caller of a request that was let in. */
-  callerOf(request: FastifyRequest): string;
-}
-
-export const refusals = { '4xx': ApiErrorBody, '5xx': ApiErrorBody } as const;
-
-/** The If-Match header of a request, if it is one value. */
-export function ifMatchOf(request: FastifyRequest): { readonly ifMatch?: string } {
-  const value = request.headers['if-match'];
-  return typeof value === 'string' ? { ifMatch: value } : {};
 }
 
 export async function createPeopleListener(options: PeopleListenerOptions): Promise<Listener> {

@@ -25,7 +25,7 @@ import {
   releaseViews,
 } from '../../app/products.ts';
 import { sendFailure, sendResult } from './failure.ts';
-import { type People, refusals } from './people-listener.ts';
+import { type People, refusals } from './people.ts';
 
 const ProductParams = Type.Object({ product: Name }, strict);
 /** Parameters are text: the number in it is bounded by its digits. */

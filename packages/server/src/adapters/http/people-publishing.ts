@@ -19,7 +19,7 @@ import { listProposals, putProposal, removeProposal, type RoleStatus } from '../
 import { dismiss, handBack } from '../../app/recovery.ts';
 import { directorFile, imageFile } from '../../app/tuf-layout.ts';
 import { sendFailure } from './failure.ts';
-import { ifMatchOf, type People, refusals } from './people-listener.ts';
+import { ifMatchOf, type People, refusals } from './people.ts';
 
 const ProductParams = Type.Object({ product: Name }, strict);
 const RoleParams = Type.Object({ product: Name, role: RoleName }, strict);

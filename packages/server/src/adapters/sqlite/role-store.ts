@@ -82,6 +82,12 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       const expires = formatInstant(now);
       await db.updateTable('snapshot_expiry').set({ expires }).where('owner', 'like', 'device:%').execute();
     },
+    ...documentQueries(db),
+  };
+}
+
+function documentQueries(db: Kysely<Tables>): Pick<RoleStore, 'addDocument' | 'document'> {
+  return {
     async addDocument(document) {
       await db
         .insertInto('documents')

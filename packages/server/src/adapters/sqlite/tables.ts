@@ -1,4 +1,5 @@
 /** The tables as Kysely sees them; `migrations.ts` makes them. */
+import type { Generated } from 'kysely';
 
 export interface Tables {
   roles: { owner: string; role: string; version: number; file: string; created: string };
@@ -56,7 +57,7 @@ export interface Tables {
     assigned_by: string;
   };
   reports: {
-    id: import('kysely').Generated<number>;
+    id: Generated<number>;
     device: string;
     boot_id: string;
     sequence: number;

@@ -1,0 +1,28 @@
+/** What the routes of the management API share. */
+import { ApiErrorBody, type Permission } from '@airlock/protocol';
+import type { FastifyRequest } from 'fastify';
+import type { Context } from '../../app/context.ts';
+import type { Listener } from './listener.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a caller must be allowed to do; `public`: nobody is asked. */
+    permission?: Permission | 'public';
+  }
+}
+
+/** What routes get to work with. */
+export interface People {
+  readonly app: Listener;
+  readonly context: Context;
+  /** The caller of a request that was let in. */
+  readonly callerOf: (request: FastifyRequest) => string;
+}
+
+export const refusals = { '4xx': ApiErrorBody, '5xx': ApiErrorBody } as const;
+
+/** The If-Match header of a request, if it is one value. */
+export function ifMatchOf(request: FastifyRequest): { readonly ifMatch?: string } {
+  const value = request.headers['if-match'];
+  return typeof value === 'string' ? { ifMatch: value } : {};
+}
