@@ -20,6 +20,8 @@ import {
 const day = 24 * 3600;
 const product = 'infusion-pump';
 const device = 'pump-1';
+/** The image of version 2. */
+export const imageBytes = Buffer.from('An image, not long, but whole. '.repeat(50));
 
 export interface Factory {
   readonly imageRoot: Uint8Array;
@@ -159,7 +161,7 @@ function manifestOf(version: number): Manifest {
     compat: ['hw:rev2'],
     slot: 'inactive',
     requires: {},
-    images: [{ component: 'rootfs', len: 1000, hash: 'ab'.repeat(32) }],
+    images: [{ component: 'rootfs', len: imageBytes.length, hash: sha256Hex(imageBytes) }],
     secureBoot: [],
     change: {
       record: 'CR-1',
