@@ -84,7 +84,7 @@ export function bootControlOf(config: AgentConfig, disk: Disk): BootControl {
 }
 
 /** The transport, with keys and certificates loaded. Errors: `OTA_CONFIG` naming the file. */
-export async function loadTransport(
+async function loadTransport(
   config: AgentConfig,
   warn: (line: string) => void,
 ): Promise<Result<HttpsTransport>> {
@@ -114,10 +114,7 @@ export async function loadTransport(
 }
 
 /** The log key. Errors: `OTA_CONFIG` naming the file; never anything of its content. */
-export async function loadLogSigner(
-  config: AgentConfig,
-  warn: (line: string) => void,
-): Promise<Result<Signer>> {
+async function loadLogSigner(config: AgentConfig, warn: (line: string) => void): Promise<Result<Signer>> {
   const pem = await readPem(config.logKeyFile, "the device's log key (PEM)");
   if (!pem.ok) return pem;
   await warnIfReadable(config.logKeyFile, warn);
@@ -209,7 +206,7 @@ function programPorts(
   };
 }
 
-export function settingsOf(config: AgentConfig): AgentSettings {
+function settingsOf(config: AgentConfig): AgentSettings {
   const { limits } = config;
   return {
     device: config.device,

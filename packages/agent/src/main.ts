@@ -22,7 +22,7 @@ import { provision } from './provision.ts';
 import { agentVersion } from './version.ts';
 
 /** Exit codes, as the help lists them. */
-export const exitCodes = {
+const exitCodes = {
   done: 0,
   /** Understood, and the answer is no: refused metadata, a device that is provisioned already. */
   refused: 1,

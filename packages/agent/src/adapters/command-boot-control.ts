@@ -18,7 +18,7 @@ export interface CommandBootControlOptions {
 }
 
 /** Thrown when the command for `disarm`, `arm` or `confirm` did not succeed: the step is not done. */
-export class BootControlError extends Error {
+class BootControlError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'BootControlError';

@@ -37,12 +37,12 @@ export interface TransportLimits {
   readonly smallBytesMax: number;
 }
 
-export const transportLimitsDefault: TransportLimits = {
+const transportLimitsDefault: TransportLimits = {
   connectMilliseconds: 20_000,
   idleMilliseconds: 30_000,
   // 16 MiB at 64 kB/s are four minutes.
   bodyMilliseconds: 300_000,
-  // 64 roots of 64 kB for each repository, 17 roles of 256 kB, and JSON's quoting on top.
+  // Above what a server sends in one answer (10 MB of files, wireLimits) with JSON's quoting on top.
   checkInBytesMax: 16 << 20,
   // A signed time has 400 bytes, the answer to a log batch less.
   smallBytesMax: 4_000,
@@ -67,7 +67,7 @@ export interface HttpsTransport extends Transport {
 }
 
 /** Checks and loads the PEM texts. Throws what OpenSSL says when one is broken or the key is not the certificate's. */
-export function deviceSecureContext(options: HttpsTransportOptions): SecureContext {
+function deviceSecureContext(options: HttpsTransportOptions): SecureContext {
   return createSecureContext({
     ca: options.authority,
     cert: options.certificate,

@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { TransportError } from '../ports/platform.ts';
 
 /** 1 MiB: one write call of the disk each, and small against the memory of the device. */
-export const pieceBytesMax = 1 << 20;
+const pieceBytesMax = 1 << 20;
 
 /** Buffers of finished downloads, for the next one: fresh megabytes for each range would be garbage. */
 const idleBuffers: Uint8Array[] = [];

@@ -27,7 +27,7 @@ export type ProgramOutcome =
   | { readonly kind: 'missing'; readonly reason: string };
 
 /** A reason for people and a small JSON answer fit; a program gone wild fills no memory. */
-export const outputBytesDefault = 4096;
+const outputBytesDefault = 4096;
 /** A pipe that a runaway grandchild holds open is given up this long after the program ended. */
 const drainMillisecondsMax = 500;
 const searchPathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
