@@ -7,39 +7,18 @@
  * writes nothing; telling the server never decides anything. One process, one caller at a time: `boot` once, then
  * `poll` after `poll`.
  */
-import type { DeviceCode } from '@airlock/protocol';
-import type { ApprovedRelease, GroupLetter, TrustIdentity, Verdict } from '@airlock/trust';
-import {
-  failuresOf,
-  rememberRefusal,
-  wasRefused,
-  manifestUnknown,
-  type Attempt,
-  type DeviceState,
-} from './core/record.ts';
-import { backoffSeconds, stricterRate } from './core/schedule.ts';
-import { createExecutor, type Executor, type Stop } from './executor.ts';
-import { askLeave, type Leave } from './executor-leave.ts';
-import { inFallback, isInstalled, judgeApplicability, judgeAttempt, trustCode } from './executor-judge.ts';
-import { loadAgent, type Loaded } from './executor-load.ts';
-import { reporter, type Reporter } from './executor-report.ts';
-import { trustClient, type TrustClient } from './executor-trust.ts';
+import type { GroupLetter, TrustIdentity } from '@airlock/trust';
+import type { DeviceState } from './core/record.ts';
+import { backoffSeconds } from './core/schedule.ts';
+import { inFallback } from './executor-judge.ts';
+import { loadAgent } from './executor-load.ts';
+import { failure, PollingAgent, type PollOutcome } from './executor-poll.ts';
+import { trustClient } from './executor-trust.ts';
 import { DiskError } from './ports/disk.ts';
 import { TransportError } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
-/** What one poll came to. */
-export type PollOutcome =
-  /** Nothing new, nothing written. */
-  | { readonly kind: 'idle' }
-  /** Something waits: interlock, window, consent, back-off or unexpired metadata; nothing was changed. */
-  | { readonly kind: 'waiting'; readonly reason: string }
-  /** A release was refused before an attempt began. */
-  | { readonly kind: 'refused'; readonly code: DeviceCode; readonly reason: string }
-  /** An attempt ended. */
-  | { readonly kind: 'ended'; readonly code: DeviceCode; readonly version: number; readonly reason: string }
-  /** The server or the medium failed; tried again later. */
-  | { readonly kind: 'failed'; readonly code: DeviceCode; readonly reason: string };
+export type { PollOutcome } from './executor-poll.ts';
 
 export interface AgentStatus {
   readonly bootedGroup: GroupLetter;
@@ -69,8 +48,8 @@ export function createAgent(options: {
 }): Agent {
   const { ports, settings } = options;
   const { bootedGroup } = ports.platform;
-  let started: Started | undefined;
-  const running = (): Started => {
+  let started: PollingAgent | undefined;
+  const running = (): PollingAgent => {
     if (started === undefined) throw new Error('the agent was not booted');
     return started;
   };
@@ -130,18 +109,7 @@ async function guard(work: () => Promise<PollOutcome>): Promise<PollOutcome> {
   }
 }
 
-function failure(code: DeviceCode, reason: string): PollOutcome {
-  return { kind: 'failed', code, reason };
-}
-
-interface Started {
-  readonly executor: Executor;
-  readonly log: Loaded['log'];
-  poll(): Promise<PollOutcome>;
-  tellServer(): Promise<void>;
-}
-
-async function start(ports: AgentPorts, settings: AgentSettings): Promise<Started> {
+async function start(ports: AgentPorts, settings: AgentSettings): Promise<PollingAgent> {
   const loaded = await loadAgent(ports, settings);
   const identity: TrustIdentity = { product: settings.product, device: settings.device };
   const trust =
@@ -151,263 +119,4 @@ async function start(ports: AgentPorts, settings: AgentSettings): Promise<Starte
   const agent = new PollingAgent(ports, settings, loaded, trust);
   await agent.goOn();
   return agent;
-}
-
-/** One process of the agent, after its state was loaded. */
-class PollingAgent implements Started {
-  readonly executor: Executor;
-  readonly log: Loaded['log'];
-  readonly #ports: AgentPorts;
-  readonly #settings: AgentSettings;
-  readonly #loaded: Loaded;
-  readonly #trust: TrustClient | undefined;
-  readonly #reporter: Reporter;
-  /** The release last found approved: its assignment limits rate and window. */
-  #release: ApprovedRelease | undefined;
-  /** After a failed attempt the same release is not begun again before this moment. */
-  #notBefore: { readonly manifestSha256: string; readonly monotonicMs: number } | undefined;
-  #waitingFor = '';
-  #freezeTold = false;
-
-  constructor(ports: AgentPorts, settings: AgentSettings, loaded: Loaded, trust: TrustClient | undefined) {
-    this.#ports = ports;
-    this.#settings = settings;
-    this.#loaded = loaded;
-    this.#trust = trust;
-    this.log = loaded.log;
-    this.#reporter = reporter({ ports, settings, log: loaded.log });
-    this.executor = createExecutor(
-      {
-        ports,
-        settings,
-        records: loaded.records,
-        manifests: loaded.manifests,
-        log: loaded.log,
-        judge: async (attempt) => this.#judge(attempt, (await this.#held()) ?? { kind: 'none' }),
-        reachServer: async () => await trust?.reach(),
-        now: () => this.#now(),
-        bytesPerSecondMax: () =>
-          stricterRate(settings.bytesPerSecondMax, this.#release?.assignment.bytesPerSecondMax),
-      },
-      loaded.record,
-    );
-  }
-
-  /** The rest of the start: what the record asks for, before anything of the network. */
-  async goOn(): Promise<void> {
-    const { loaded, executor } = { loaded: this.#loaded, executor: this.executor };
-    await executor.carryOut(loaded.recovery);
-    await executor.dispatch({ kind: 'booted' });
-    for (const { code, reason } of loaded.notes) await executor.note(code, reason);
-  }
-
-  async tellServer(): Promise<void> {
-    if (this.#trust === undefined) return;
-    const record = this.executor.record();
-    await this.#reporter.flush({ record, trust: this.#trust.state(), now: this.#now() });
-  }
-
-  async poll(): Promise<PollOutcome> {
-    const trust = this.#trust;
-    if (trust === undefined) return failure('OTA_STATE_LOST', 'the trust state cannot be read');
-    const busy = await this.#finishEarlier();
-    if (busy !== undefined) return busy;
-    let verdict: Verdict;
-    let serverReached = true;
-    try {
-      verdict = await trust.refresh();
-    } catch (error) {
-      // A staged release may be activated without the server: what is held is verified, and not expired.
-      if (!(error instanceof TransportError)) throw error;
-      await this.#noteTime(trust);
-      if (this.executor.record().state !== 'Staged') throw error;
-      serverReached = false;
-      verdict = await trust.judgeHeld();
-    }
-    await this.#noteTime(trust);
-    if (verdict.kind === 'approved') this.#release = verdict;
-    const { attempt } = this.executor.record();
-    const outcome =
-      attempt === undefined ? await this.#consider(trust, verdict) : await this.#continue(attempt, verdict);
-    if (outcome !== undefined) return outcome;
-    return this.executor.record().state === 'Staged' ? await this.#activate(serverReached) : this.#rest();
-  }
-
-  /** An ending that a fault interrupted is finished before anything new. */
-  async #finishEarlier(): Promise<PollOutcome | undefined> {
-    const { state } = this.executor.record();
-    if (state === 'Idle' || state === 'Fetching' || state === 'Staged') return undefined;
-    const stop = await this.executor.dispatch({ kind: 'booted' });
-    return stop === undefined ? undefined : outcomeOf(stop);
-  }
-
-  /** In Idle: begins an attempt when all is well; undefined when one is under way now. */
-  async #consider(trust: TrustClient, verdict: Verdict): Promise<PollOutcome | undefined> {
-    if (verdict.kind === 'none') return { kind: 'idle' };
-    if (verdict.kind === 'refused') {
-      const sha256 = verdict.manifestSha256 ?? manifestUnknown;
-      return await this.#refuse(sha256, trustCode(verdict.error), verdict.error.message);
-    }
-    const record = this.executor.record();
-    const { bootedGroup } = this.#ports.platform;
-    if (isInstalled(record, verdict, bootedGroup)) return { kind: 'idle' };
-    const { manifestSha256, manifest } = verdict;
-    const applicable = await judgeApplicability(this.#judging(), record, trust.state(), verdict);
-    if (!applicable.ok) {
-      return await this.#refuse(manifestSha256, trustCode(applicable.error), applicable.error.message);
-    }
-    const failures = failuresOf(record, manifestSha256);
-    if (failures >= this.#settings.attemptsPerReleaseMax) {
-      const reason = `version ${manifest.version} failed ${failures} times here`;
-      return await this.#refuse(manifestSha256, 'OTA_ATTEMPTS_EXHAUSTED', reason);
-    }
-    const leave = this.#backedOff(manifestSha256) ?? (await this.#leave('fetch', verdict));
-    if (!leave.granted) return await this.#wait(leave);
-    const isRepair = inFallback(record, bootedGroup) && manifestSha256 === record.confirmed.manifestSha256;
-    return await this.#begin(verdict, isRepair ? 'repair' : 'update', applicable.value.group);
-  }
-
-  async #begin(
-    release: ApprovedRelease,
-    kind: Attempt['kind'],
-    group: GroupLetter,
-  ): Promise<PollOutcome | undefined> {
-    const record = this.executor.record();
-    const { manifests } = this.#loaded;
-    const booted = record.groups[this.#ports.platform.bootedGroup];
-    // The manifest is durable before the record names it; those that no record will name make room first.
-    const named = [record.confirmed.manifestSha256, booted?.manifestSha256 ?? '', release.manifestSha256];
-    await manifests.forgetOthers(named);
-    await manifests.keep(release.manifestText);
-    const stop = await this.executor.dispatch({
-      kind: 'begin',
-      attempt: {
-        id: hex(this.#ports.random.bytes(16)),
-        kind,
-        manifestSha256: release.manifestSha256,
-        version: release.manifest.version,
-        fromVersion: booted?.version ?? record.confirmed.version,
-        group,
-      },
-    });
-    return stop === undefined ? undefined : outcomeOf(stop);
-  }
-
-  /** An attempt is under way: it goes on, waits, or ends; undefined when it may go on to activation. */
-  async #continue(attempt: Attempt, verdict: Verdict): Promise<PollOutcome | undefined> {
-    const judgement = await this.#judge(attempt, verdict);
-    if (judgement.kind === 'wait')
-      return await this.#wait({ granted: false, by: 'verdict', reason: judgement.reason });
-    if (judgement.kind === 'end') {
-      const { code, reason } = judgement;
-      const stop = await this.executor.dispatch({ kind: 'fail', code, reason });
-      return stop === undefined ? this.#rest() : outcomeOf(stop);
-    }
-    if (this.executor.record().state !== 'Fetching' || this.#release === undefined) return undefined;
-    const leave = await this.#leave('fetch', this.#release);
-    if (!leave.granted) return await this.#wait(leave);
-    const stop = await this.executor.dispatch({ kind: 'fetch' });
-    return stop === undefined ? undefined : outcomeOf(stop);
-  }
-
-  /** In Staged, with a good verdict: activates if everybody allows it now. All waiting happens here. */
-  async #activate(serverReached: boolean): Promise<PollOutcome> {
-    const release = this.#release;
-    if (release === undefined) return { kind: 'idle' };
-    for (const what of ['activate', 'reboot'] as const) {
-      const leave = await this.#leave(what, release);
-      if (!leave.granted) return await this.#wait(leave);
-    }
-    const stop = await this.executor.dispatch({ kind: 'ready', serverReached });
-    return stop === undefined ? this.#rest() : outcomeOf(stop);
-  }
-
-  /** A refusal is logged once per manifest and reason, however often it is met (an idle poll writes nothing). */
-  async #refuse(manifestSha256: string, code: DeviceCode, reason: string): Promise<PollOutcome> {
-    const record = this.executor.record();
-    if (!wasRefused(record, manifestSha256, code)) {
-      await this.executor.note(code, reason);
-      await this.executor.remember({ refusals: rememberRefusal(record, manifestSha256, code) });
-    }
-    return { kind: 'refused', code, reason };
-  }
-
-  /** Told once for each thing that is waited for, until something else is. */
-  async #wait(leave: Extract<Leave, { granted: false }>): Promise<PollOutcome> {
-    if (this.#waitingFor !== leave.by) {
-      this.#waitingFor = leave.by;
-      await this.executor.note('OTA_WAITING', leave.reason);
-    }
-    return { kind: 'waiting', reason: leave.reason };
-  }
-
-  /** What the state comes to when nothing stopped: after a failure the same release is backed off. */
-  #rest(): PollOutcome {
-    this.#waitingFor = '';
-    const record = this.executor.record();
-    const { lastResult, state } = record;
-    const manifestSha256 = this.#release?.manifestSha256;
-    if (state === 'Staged')
-      return { kind: 'waiting', reason: 'the restart did not come, or was not allowed' };
-    const failedNow =
-      lastResult?.version === this.#release?.manifest.version && lastResult?.code.startsWith('OTA_FAIL_');
-    if (manifestSha256 !== undefined && failedNow === true) {
-      const { backoffSecondsMin, backoffSecondsMax } = { ...tuningDefault, ...this.#settings.tuning };
-      const limits = { secondsMin: backoffSecondsMin, secondsMax: backoffSecondsMax };
-      const failures = Math.max(1, failuresOf(record, manifestSha256));
-      const waitMs = 1000 * backoffSeconds(failures, limits, this.#ports.random.fraction());
-      this.#notBefore = { manifestSha256, monotonicMs: this.#ports.clock.monotonicMs() + waitMs };
-    }
-    return { kind: 'idle' };
-  }
-
-  #backedOff(manifestSha256: string): Extract<Leave, { granted: false }> | undefined {
-    const held = this.#notBefore;
-    if (held?.manifestSha256 !== manifestSha256) return undefined;
-    const leftMs = held.monotonicMs - this.#ports.clock.monotonicMs();
-    if (leftMs <= 0) return undefined;
-    return { granted: false, by: 'back-off', reason: 'back-off after a failed attempt' };
-  }
-
-  async #judge(attempt: Attempt, verdict: Verdict) {
-    const trust = this.#trust?.state();
-    if (trust === undefined) return { kind: 'wait', reason: 'the trust state cannot be read' } as const;
-    return await judgeAttempt(this.#judging(), { record: this.executor.record(), trust, attempt, verdict });
-  }
-
-  async #held(): Promise<Verdict | undefined> {
-    return await this.#trust?.judgeHeld();
-  }
-
-  async #leave(what: 'fetch' | 'activate' | 'reboot', release: ApprovedRelease): Promise<Leave> {
-    return await askLeave({ ports: this.#ports, settings: this.#settings, now: this.#now() }, what, release);
-  }
-
-  #judging() {
-    return { ports: this.#ports, settings: this.#settings, manifests: this.#loaded.manifests };
-  }
-
-  #now(): number {
-    return this.#trust?.now() ?? this.#ports.clock.now();
-  }
-
-  /** REQ-OTA-ROLL-03: silence is told once, until something valid is heard again. */
-  async #noteTime(trust: TrustClient): Promise<void> {
-    const signed = trust.takeTimeSigned();
-    if (signed !== undefined) await this.executor.note('OTA_TIME_SIGNED', `the director says ${signed}`);
-    const silent = trust.silenceSeconds() > this.#settings.silenceSecondsMax;
-    if (silent && !this.#freezeTold) {
-      const days = Math.floor(trust.silenceSeconds() / 86_400);
-      await this.executor.note('OTA_FREEZE_SUSPECTED', `nothing valid and fresh was heard for ${days} days`);
-    }
-    this.#freezeTold = silent;
-  }
-}
-
-function outcomeOf(stop: Stop): PollOutcome {
-  return stop.kind === 'waiting' ? { kind: 'waiting', reason: stop.reason } : failure(stop.code, stop.reason);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -16,6 +16,7 @@ import {
   type TrustIdentity,
   type TrustOutcome,
   type TrustState,
+  type TrustStep,
   type UtcSeconds,
   type Verdict,
 } from '@airlock/trust';
@@ -46,121 +47,168 @@ export interface TrustClient {
 type Files = Readonly<Record<string, string>>;
 
 export function trustClient(options: {
-  readonly ports: Pick<AgentPorts, 'transport' | 'clock' | 'random'>;
+  readonly ports: TrustPorts;
   readonly identity: TrustIdentity;
   readonly store: TrustStore;
   readonly state: TrustState;
 }): TrustClient {
-  const { ports, identity, store } = options;
-  const { clock } = ports;
-  let state = options.state;
-  let etag: string | undefined;
-  let signedTime: { readonly time: UtcSeconds; readonly atMs: number } | undefined;
-  let timeSignedUntold = false;
-  let timeAskedMs: number | undefined;
-  let heardMs = clock.monotonicMs();
+  return new Client(options);
+}
+
+type TrustPorts = Pick<AgentPorts, 'transport' | 'clock' | 'random'>;
+
+class Client implements TrustClient {
+  readonly #ports: TrustPorts;
+  readonly #identity: TrustIdentity;
+  readonly #store: TrustStore;
+  #state: TrustState;
+  #etag: string | undefined;
+  /** The verdict on the answer that the ETag stands for, when it was a no. */
+  #refusal: Verdict | undefined;
+  #signedTime: { readonly time: UtcSeconds; readonly atMs: number } | undefined;
+  #timeSignedUntold = false;
+  #timeAskedMs: number | undefined;
+  #heardMs: number;
   /** Where in the last half of their life the timestamps held are asked for anew; drawn once for each pair. */
-  let renewal = { of: '', fraction: 0 };
+  #renewal = { of: '', fraction: 0 };
 
-  const now = (): UtcSeconds => {
-    const { timeLowerBound } = state;
-    if (signedTime === undefined) return Math.max(timeLowerBound, clock.now());
-    const passed = Math.floor((clock.monotonicMs() - signedTime.atMs) / 1000);
-    return Math.max(timeLowerBound, signedTime.time + passed);
-  };
+  constructor(options: Parameters<typeof trustClient>[0]) {
+    this.#ports = options.ports;
+    this.#identity = options.identity;
+    this.#store = options.store;
+    this.#state = options.state;
+    this.#heardMs = options.ports.clock.monotonicMs();
+  }
 
-  const check = async (files: Files): Promise<TrustOutcome> => {
-    const steps = checkTrust({ identity, state, now: now(), source: 'network' });
+  state(): TrustState {
+    return this.#state;
+  }
+
+  now(): UtcSeconds {
+    const { clock } = this.#ports;
+    const { timeLowerBound } = this.#state;
+    if (this.#signedTime === undefined) return Math.max(timeLowerBound, clock.now());
+    const passed = Math.floor((clock.monotonicMs() - this.#signedTime.atMs) / 1000);
+    return Math.max(timeLowerBound, this.#signedTime.time + passed);
+  }
+
+  async refresh(): Promise<Verdict> {
+    const answer = await this.#ports.transport.checkIn(this.#request());
+    if (answer.kind === 'files') return await this.#takeAnswer(answer);
+    // What was refused is not kept, so that it cannot be judged again from what is held: the refusal stands.
+    return this.#refusal ?? (await this.judgeHeld());
+  }
+
+  async judgeHeld(): Promise<Verdict> {
+    return (await this.#check({})).verdict;
+  }
+
+  async reach(): Promise<void> {
+    await this.#ports.transport.checkIn(this.#request());
+  }
+
+  silenceSeconds(): number {
+    const sinceHeard = (this.#ports.clock.monotonicMs() - this.#heardMs) / 1000;
+    return Math.max(sinceHeard, this.now() - this.#state.timeLowerBound);
+  }
+
+  takeTimeSigned(): UtcSeconds | undefined {
+    if (!this.#timeSignedUntold) return undefined;
+    this.#timeSignedUntold = false;
+    return this.#signedTime?.time;
+  }
+
+  async #check(files: Files): Promise<TrustOutcome> {
+    const input = {
+      identity: this.#identity,
+      state: this.#state,
+      now: this.now(),
+      source: 'network',
+    } as const;
+    const steps = checkTrust(input);
     let answer: Uint8Array | undefined;
     for (;;) {
       const next = steps.next(answer);
       if (next.done === true) {
-        state = next.value.state;
+        this.#state = next.value.state;
         return next.value;
       }
       answer = undefined;
-      if (next.value.kind === 'keep') {
-        await store.keep(next.value.state);
-        // Kept is kept, whatever comes after: a crash or a refusal must not bring the older state back.
-        state = next.value.state;
-      } else {
-        const text = files[`${next.value.repository}/${next.value.path}`];
-        const bytes = text === undefined ? undefined : new TextEncoder().encode(text);
-        answer = bytes !== undefined && bytes.length <= next.value.bytesMax ? bytes : undefined;
-      }
+      // Kept is kept, whatever comes after: a crash or a refusal must not bring the older state back.
+      if (next.value.kind === 'keep') await this.#keep(next.value.state);
+      else answer = fileOf(files, next.value);
     }
-  };
+  }
+
+  async #keep(state: TrustState): Promise<void> {
+    await this.#store.keep(state);
+    this.#state = state;
+  }
 
   /** DESIGN "Time": fresh metadata that looks expired may mean that this clock is wrong. */
-  const askTime = async (): Promise<boolean> => {
-    if (timeAskedMs !== undefined && clock.monotonicMs() - timeAskedMs < timeAskedAgainMs) return false;
-    timeAskedMs = clock.monotonicMs();
-    const nonce = Array.from(ports.random.bytes(nonceBytes), (byte) =>
-      byte.toString(16).padStart(2, '0'),
-    ).join('');
-    const text = await ports.transport.signedTime(nonce);
+  async #askTime(): Promise<boolean> {
+    const { clock, random, transport } = this.#ports;
+    const askedMs = this.#timeAskedMs;
+    if (askedMs !== undefined && clock.monotonicMs() - askedMs < timeAskedAgainMs) return false;
+    this.#timeAskedMs = clock.monotonicMs();
+    const nonce = hex(random.bytes(nonceBytes));
+    const text = await transport.signedTime(nonce);
     const answer = verifyTimeAnswer(new TextEncoder().encode(text), {
-      directorRootText: state.director.root,
-      device: identity.device,
+      directorRootText: this.#state.director.root,
+      device: this.#identity.device,
       nonce,
     });
     if (!answer.ok) return false;
-    signedTime = { time: answer.value, atMs: clock.monotonicMs() };
-    timeSignedUntold = true;
+    this.#signedTime = { time: answer.value, atMs: clock.monotonicMs() };
+    this.#timeSignedUntold = true;
     return true;
-  };
+  }
 
-  const takeRecord = async (envelopeText: string | undefined): Promise<void> => {
-    if (envelopeText === undefined) return;
-    const updated = updateDeviceRecord(state, envelopeText, identity);
-    if (!updated.ok || updated.value === state) return;
-    await store.keep(updated.value);
-    state = updated.value;
-  };
+  async #takeRecord(envelopeText: string | undefined): Promise<boolean> {
+    if (envelopeText === undefined) return false;
+    const updated = updateDeviceRecord(this.#state, envelopeText, this.#identity);
+    if (!updated.ok || updated.value === this.#state) return false;
+    await this.#keep(updated.value);
+    return true;
+  }
 
-  const request = (): CheckInRequest => {
-    const texts = `${state.image.timestamp ?? ''}\n${state.director.timestamp ?? ''}`;
-    if (renewal.of !== texts) renewal = { of: texts, fraction: ports.random.fraction() };
-    const timestamps = [state.image, state.director].some((held) => isDue(held, renewal.fraction, now()));
-    return { ...heldVersions(state), timestamps, ...(etag === undefined ? {} : { etag }) };
-  };
+  #request(): CheckInRequest {
+    const { image, director } = this.#state;
+    const texts = `${image.timestamp ?? ''}\n${director.timestamp ?? ''}`;
+    if (this.#renewal.of !== texts) this.#renewal = { of: texts, fraction: this.#ports.random.fraction() };
+    const { fraction } = this.#renewal;
+    const timestamps = [image, director].some((held) => isDue(held, fraction, this.now()));
+    const etag = this.#etag;
+    return { ...heldVersions(this.#state), timestamps, ...(etag === undefined ? {} : { etag }) };
+  }
 
-  const takeAnswer = async (answer: Extract<CheckInAnswer, { kind: 'files' }>): Promise<Verdict> => {
-    const issuedBefore = state.timeLowerBound;
-    let { verdict } = await check(answer.files);
-    // The record is taken after the roots, whose provisioning keys sign it; it may change the verdict.
-    const recordBefore = state.deviceRecord;
-    await takeRecord(answer.deviceRecord);
-    if (state.deviceRecord !== recordBefore) ({ verdict } = await check(answer.files));
-    if (verdict.kind === 'refused' && verdict.error.code === 'OTA_EXPIRED' && (await askTime())) {
-      ({ verdict } = await check(answer.files));
+  async #takeAnswer(answer: Extract<CheckInAnswer, { kind: 'files' }>): Promise<Verdict> {
+    const issuedBefore = this.#state.timeLowerBound;
+    let { verdict } = await this.#check(answer.files);
+    // After the roots, whose provisioning keys sign the record; it may change the verdict.
+    if (await this.#takeRecord(answer.deviceRecord)) ({ verdict } = await this.#check(answer.files));
+    if (verdict.kind === 'refused' && verdict.error.code === 'OTA_EXPIRED' && (await this.#askTime())) {
+      ({ verdict } = await this.#check(answer.files));
     }
-    if (state.timeLowerBound > issuedBefore || verdict.kind !== 'refused') heardMs = clock.monotonicMs();
-    etag = isComplete(verdict) ? answer.etag : undefined;
+    const heard = this.#state.timeLowerBound > issuedBefore || verdict.kind !== 'refused';
+    if (heard) this.#heardMs = this.#ports.clock.monotonicMs();
+    this.#etag = isComplete(verdict) ? answer.etag : undefined;
+    this.#refusal = verdict.kind === 'refused' ? verdict : undefined;
     return verdict;
-  };
+  }
+}
 
-  return {
-    state: () => state,
-    now,
-    async refresh() {
-      const answer = await ports.transport.checkIn(request());
-      return answer.kind === 'files' ? await takeAnswer(answer) : (await check({})).verdict;
-    },
-    judgeHeld: async () => (await check({})).verdict,
-    async reach() {
-      await ports.transport.checkIn(request());
-    },
-    silenceSeconds() {
-      const sinceHeard = (clock.monotonicMs() - heardMs) / 1000;
-      return Math.max(sinceHeard, now() - state.timeLowerBound);
-    },
-    takeTimeSigned() {
-      if (!timeSignedUntold) return undefined;
-      timeSignedUntold = false;
-      return signedTime?.time;
-    },
-  };
+/** The file asked for, unless the server did not send it or it is over its limit (nothing is parsed past it). */
+function fileOf(files: Files, asked: Extract<TrustStep, { kind: 'fetch' }>): Uint8Array | undefined {
+  const path = `${asked.repository}/${asked.path}`;
+  const text = Object.hasOwn(files, path) ? files[path] : undefined;
+  if (text === undefined) return undefined;
+  const bytes = new TextEncoder().encode(text);
+  return bytes.length <= asked.bytesMax ? bytes : undefined;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Refusals that say something about the release, not about what came over the wire: more of it would not help. */

@@ -202,6 +202,7 @@ export function failEffects(record: DeviceState, attempt: Attempt, facts: Facts)
   return [
     { kind: 'disarm', step: 'fail.b', group: attempt.group },
     { kind: 'restore-starts', group: facts.bootedGroup },
+    ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),
     ...(attempt.staged ? [{ kind: 'revert-data', step: 'fail.d' } as const] : []),
     result,
   ];

@@ -125,5 +125,7 @@ export function rememberRefusal(
 export function boundReason(reason: string): string {
   // Control characters could forge lines in a service technician's terminal.
   const line = reason.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').trim();
-  return line.length <= reasonCharactersMax ? line : `${line.slice(0, reasonCharactersMax - 1)}…`;
+  const cut = line.length <= reasonCharactersMax ? line : `${line.slice(0, reasonCharactersMax - 1)}…`;
+  // The cut, or whoever sent the text, may leave half a character, which canonical JSON cannot say.
+  return cut.toWellFormed();
 }

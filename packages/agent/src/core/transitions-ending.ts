@@ -1,0 +1,156 @@
+/**
+ * Rows of the table from arming on: `Pending`, `Trial`, `Confirming`, `Failing`.
+ *
+ * Effects stand in DESIGN's order of durable steps, with its letters (Trial, Confirm, Fail).
+ */
+import {
+  backToStaged,
+  confirmDone,
+  confirmRecord,
+  failEffects,
+  failWith,
+  logOnly,
+  settleFailure,
+} from './moves.ts';
+import type { DeviceState } from './record.ts';
+import {
+  all,
+  always,
+  failWith3,
+  inOther,
+  inTarget,
+  mayWaitAgain,
+  not,
+  recorded,
+  row,
+  sameBoot,
+  trialBoot4,
+  triesGone,
+  triesLeft,
+  tryUsed,
+  type Transition,
+} from './rows.ts';
+
+export const trialRows: readonly Transition[] = [
+  row(['Pending', 'booted', 'Trial'], 'booted into the trial', all(inTarget, triesLeft), trialBoot4),
+  row(
+    ['Pending', 'booted', 'Failing'],
+    'booted after its last try',
+    all(inTarget, not(triesLeft)),
+    triesGone,
+  ),
+  row(['Pending', 'booted', 'Staged'], 'not restarted yet', all(inOther, sameBoot), (record, attempt) =>
+    backToStaged(record, attempt, {
+      code: 'OTA_WAITING',
+      reason: 'the agent restarted before the device did',
+    }),
+  ),
+  row(
+    ['Pending', 'booted', 'Failing'],
+    'did not boot',
+    all(inOther, not(sameBoot), tryUsed),
+    (record, attempt, _event, facts) =>
+      failWith(
+        record,
+        attempt,
+        { code: 'OTA_FAIL_BOOT', reason: `group ${attempt.group} was tried and never reached the agent` },
+        facts,
+      ),
+  ),
+  row(
+    ['Pending', 'booted', 'Staged'],
+    'not tried',
+    all(inOther, not(sameBoot), not(tryUsed), mayWaitAgain),
+    (record, attempt) =>
+      backToStaged(
+        record,
+        { ...attempt, notTried: attempt.notTried + 1 },
+        {
+          code: 'OTA_NOT_TRIED',
+          reason: `group ${attempt.group} was armed and not tried`,
+        },
+      ),
+  ),
+  row(
+    ['Pending', 'booted', 'Failing'],
+    'never tried',
+    all(inOther, not(sameBoot), not(tryUsed), not(mayWaitAgain)),
+    (record, attempt, _event, facts) =>
+      failWith(
+        record,
+        attempt,
+        { code: 'OTA_NOT_TRIED', reason: `armed ${attempt.notTried + 1} times and never tried` },
+        facts,
+      ),
+  ),
+  row(['Pending', 'not-now', 'Staged'], 'not now', always, (record, attempt, event) =>
+    backToStaged(record, attempt, { code: 'OTA_WAITING', reason: event.reason }),
+  ),
+  row(['Pending', 'fail', 'Failing'], 'could not be armed', always, failWith3),
+  row(['Trial', 'booted', 'Trial'], 'booted again', all(inTarget, triesLeft), trialBoot4),
+  row(['Trial', 'booted', 'Failing'], 'tries used up', all(inTarget, not(triesLeft)), triesGone),
+  row(['Trial', 'booted', 'Failing'], 'fell back', inOther, triesGone),
+  row(['Trial', 'passed', 'Confirming'], 'self-tests passed', always, (record, attempt) => {
+    const next: DeviceState = { ...record, state: 'Confirming' };
+    return {
+      record: next,
+      effects: [
+        { kind: 'write-record', step: 'confirm.a', record: next },
+        { kind: 'boot-confirm', step: 'confirm.b', group: attempt.group },
+      ],
+    };
+  }),
+  row(['Trial', 'fail', 'Failing'], 'self-test failed', always, failWith3),
+];
+
+export const endingRows: readonly Transition[] = [
+  row(
+    ['Confirming', 'booted', 'Confirming'],
+    'goes on confirming',
+    inTarget,
+    (record, attempt, _event, facts) => ({
+      record,
+      effects: [
+        { kind: 'boot-confirm', step: 'confirm.b', group: attempt.group },
+        ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),
+      ],
+    }),
+  ),
+  row(
+    ['Confirming', 'booted', 'Failing'],
+    'fell back before it was confirmed',
+    all(inOther, not(recorded)),
+    triesGone,
+  ),
+  row(
+    ['Confirming', 'booted', 'Confirming'],
+    'fell back after it was confirmed',
+    all(inOther, recorded),
+    (_record, attempt, _event, facts) => ({
+      record: _record,
+      effects: [{ kind: 'restore-starts', group: facts.bootedGroup }, confirmDone(attempt)],
+    }),
+  ),
+  row(
+    ['Confirming', 'boot-confirmed', 'Confirming'],
+    'boot control confirmed',
+    always,
+    (record, attempt, _event, facts) => confirmRecord(record, attempt, facts),
+  ),
+  row(['Confirming', 'fail', 'Failing'], 'boot control did not confirm', not(recorded), failWith3),
+  row(['Confirming', 'settled', 'Idle'], 'confirmed', always, (record, attempt) => {
+    const { attempt: _attempt, ...rest } = record;
+    const { code, reason } = confirmDone(attempt);
+    const next: DeviceState = {
+      ...rest,
+      state: 'Idle',
+      lastResult: { attempt: attempt.id, version: attempt.version, code, reason },
+    };
+    return { record: next, effects: [{ kind: 'write-record', step: 'confirm.f', record: next }] };
+  }),
+  row(['Failing', 'booted', 'Failing'], 'goes on ending', always, (record, attempt, _event, facts) => ({
+    record,
+    effects: failEffects(record, attempt, facts),
+  })),
+  row(['Failing', 'settled', 'Idle'], 'rolled back', always, settleFailure),
+];

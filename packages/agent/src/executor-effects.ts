@@ -1,0 +1,279 @@
+/**
+ * Each effect of the state machine, carried out through its port.
+ *
+ * Keeps true: the record in memory is the last one that is durable; an operating fault of a port becomes an event or a
+ * stop, never a crash; a programmer's error goes up; telling (log, hooks after the decision) never undoes a decision.
+ * The order of effects is `core/`'s, the loop over them `executor.ts`'s.
+ */
+import type { DeviceCode } from '@airlock/protocol';
+import type { GroupLetter, Manifest } from '@airlock/trust';
+import type { Effect, MachineEvent } from './core/effects.ts';
+import { messageOf } from './core/operating-error.ts';
+import type { Attempt, DeviceState } from './core/record.ts';
+import type { ExecutorParts, Stop } from './executor.ts';
+import { proveImages, writeImages } from './executor-images.ts';
+import { runSelfTest } from './executor-self-test.ts';
+import { confirmedStartsDefault, type BootControl, type BootControlState } from './ports/boot-control.ts';
+import { tuningDefault } from './settings.ts';
+
+/** Hooks are idempotent: a fault that passes shall not cost data. */
+const hookTriesMax = 3;
+
+/** An event for the machine, a stop, or undefined: go on with the next effect. */
+export type Outcome = { readonly event: MachineEvent } | { readonly stop: Stop } | undefined;
+
+export class EffectRunner {
+  record: DeviceState;
+  readonly #parts: ExecutorParts;
+  #bootNoted = false;
+
+  constructor(parts: ExecutorParts, loaded: DeviceState) {
+    this.#parts = parts;
+    this.record = loaded;
+  }
+
+  /** Does the effects in order; the first with an outcome ends the list. */
+  async run(effects: readonly Effect[]): Promise<Outcome> {
+    for (const effect of effects) {
+      const outcome = await this.#perform(effect);
+      if (outcome !== undefined) return outcome;
+    }
+    return undefined;
+  }
+
+  async note(code: DeviceCode, reason: string): Promise<void> {
+    try {
+      await this.#append(code, reason, false);
+    } catch (error) {
+      // A log on a full or worn medium must not keep a device from confirming or rolling back.
+      messageOf(error);
+    }
+  }
+
+  async #perform(effect: Effect): Promise<Outcome> {
+    const { bootControl } = this.#parts.ports;
+    switch (effect.kind) {
+      case 'write-record':
+        return await this.#writeRecord(effect.record);
+      case 'disarm':
+        return await bootControlDo(() => bootControl.disarm(effect.group));
+      case 'arm':
+        return await bootControlDo(() => bootControl.arm(effect.group, effect.tries));
+      case 'boot-confirm': {
+        const fault = await bootControlDo(() => bootControl.confirm(effect.group));
+        return fault ?? { event: { kind: 'boot-confirmed' } };
+      }
+      case 'write-slots':
+      case 'prove-slots':
+      case 'self-test':
+        return await this.#withManifest(effect.kind);
+      case 'judge':
+        return await this.#judge();
+      case 'prepare-data':
+        return await this.#prepareData(effect.serverReached);
+      case 'commit-data':
+      case 'revert-data':
+        return await this.#endData(effect.kind === 'commit-data' ? 'commit' : 'revert');
+      case 'restart-into-trial':
+        return await this.#restartIntoTrial();
+      case 'restart-out-of-trial':
+        return { stop: { kind: 'failed', code: 'OTA_FAIL_BOOT', reason: await this.#restart() } };
+      case 'restore-starts':
+        return await this.#restoreStarts(effect.group);
+      case 'raise-floor':
+        return await this.#raiseFloor(effect.floor);
+      case 'log':
+        return await this.#log(effect.code, effect.reason);
+      case 'log-result':
+        break;
+    }
+    return await this.#logResult(effect.code, effect.reason);
+  }
+
+  #append(code: DeviceCode, reason: string, result: boolean): Promise<void> {
+    const { attempt } = this.record;
+    return this.#parts.log.append({
+      time: this.#parts.now(),
+      bootId: this.#parts.ports.platform.bootId,
+      code,
+      reason,
+      ...(attempt === undefined
+        ? {}
+        : { attempt: attempt.id, fromVersion: attempt.fromVersion, toVersion: attempt.version }),
+      ...(result ? { facts: { result: true } } : {}),
+    });
+  }
+
+  async #log(code: DeviceCode, reason: string): Promise<Outcome> {
+    // `booted` is taken again after a fault; the start itself happened once.
+    if (code === 'OTA_BOOT' && this.#bootNoted) return undefined;
+    this.#bootNoted ||= code === 'OTA_BOOT';
+    await this.note(code, reason);
+    return undefined;
+  }
+
+  async #logResult(code: DeviceCode, reason: string): Promise<Outcome> {
+    try {
+      if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, true);
+      return { event: { kind: 'settled' } };
+    } catch (error) {
+      // The attempt stays where it is: a result is logged exactly once, not at most once.
+      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `log: ${messageOf(error)}` } };
+    }
+  }
+
+  #attempt(): Attempt {
+    const { attempt } = this.record;
+    if (attempt === undefined) throw new Error('an effect of an attempt without one');
+    return attempt;
+  }
+
+  async #writeRecord(next: DeviceState): Promise<Outcome> {
+    try {
+      await this.#parts.records.write(next);
+      this.record = next;
+      return undefined;
+    } catch (error) {
+      return { event: failed('OTA_FAIL_STATE', messageOf(error)) };
+    }
+  }
+
+  async #withManifest(kind: 'write-slots' | 'prove-slots' | 'self-test'): Promise<Outcome> {
+    const attempt = this.#attempt();
+    const manifest = await this.#parts.manifests.read(attempt.manifestSha256);
+    if (manifest === undefined) {
+      return { event: failed('OTA_FAIL_STATE', 'the manifest of the attempt cannot be read') };
+    }
+    const event = await this.#ofImages(kind, attempt, manifest);
+    return event === undefined ? undefined : { event };
+  }
+
+  async #ofImages(
+    kind: 'write-slots' | 'prove-slots' | 'self-test',
+    attempt: Attempt,
+    manifest: Manifest,
+  ): Promise<MachineEvent | undefined> {
+    const parts = this.#parts;
+    if (kind === 'write-slots') return await writeImages(parts, attempt, manifest, parts.bytesPerSecondMax());
+    if (kind === 'prove-slots') return await proveImages(parts, attempt, manifest);
+    const context = {
+      ports: parts.ports,
+      settings: parts.settings,
+      reachServer: () => parts.reachServer(),
+      log: (code: DeviceCode, reason: string) => this.note(code, reason),
+    };
+    return await runSelfTest(context, attempt, manifest);
+  }
+
+  async #judge(): Promise<Outcome> {
+    const judgement = await this.#parts.judge(this.#attempt());
+    if (judgement.kind === 'go') return undefined;
+    if (judgement.kind === 'end') return { event: failed(judgement.code, judgement.reason) };
+    return { stop: { kind: 'waiting', code: 'OTA_WAITING', reason: judgement.reason } };
+  }
+
+  /**
+   * First act of a boot outside any trial (REQ-OTA-ROLL-07). A group that is out of the order, or in a trial that is
+   * not the record's, is not put back by this.
+   */
+  async #restoreStarts(group: GroupLetter): Promise<Outcome> {
+    const { bootControl } = this.#parts.ports;
+    const known = this.record.confirmed.group === group || this.record.groups[group] !== undefined;
+    try {
+      if (mayRestore(await readBoot(bootControl), group, known)) await bootControl.confirm(group);
+    } catch (error) {
+      await this.note('OTA_FAIL_BOOT_CONTROL', `starts were not restored: ${messageOf(error)}`);
+    }
+    return undefined;
+  }
+
+  async #hook(name: 'prepare' | 'commit' | 'revert'): Promise<boolean> {
+    const { dataGuard } = this.#parts.ports;
+    const { id, fromVersion, version } = this.#attempt();
+    if (!dataGuard.present) return true;
+    for (let tries = 0; tries < hookTriesMax; tries += 1) {
+      try {
+        if (await dataGuard[name]({ attempt: id, fromVersion, toVersion: version })) return true;
+      } catch (error) {
+        messageOf(error);
+      }
+    }
+    return false;
+  }
+
+  async #prepareData(serverReached: boolean): Promise<Outcome> {
+    return (await this.#hook('prepare'))
+      ? { event: { kind: 'activate', serverReached } }
+      : { event: failed('OTA_FAIL_DATA', 'the data hook prepare failed') };
+  }
+
+  /** The decision has been made: a hook that fails is told and undoes nothing. */
+  async #endData(name: 'commit' | 'revert'): Promise<Outcome> {
+    if (!(await this.#hook(name))) await this.note('OTA_FAIL_DATA', `the data hook ${name} failed`);
+    return undefined;
+  }
+
+  async #raiseFloor(floor: number): Promise<Outcome> {
+    try {
+      await this.#parts.ports.floorStore.raise(floor);
+      return undefined;
+    } catch (error) {
+      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `floor: ${messageOf(error)}` } };
+    }
+  }
+
+  async #restartIntoTrial(): Promise<Outcome> {
+    const { version, manifestSha256 } = this.#attempt();
+    const manifest = await this.#parts.manifests.read(manifestSha256);
+    const answer = await this.#parts.ports.interlock
+      .allows('reboot', { version, name: manifest?.name ?? '' })
+      .catch((error: unknown) => ({ allowed: false as const, reason: messageOf(error) }));
+    const reason = answer.allowed ? await this.#restart() : answer.reason;
+    return { event: { kind: 'not-now', reason } };
+  }
+
+  /** Answers only when the restart did not come, and why. */
+  async #restart(): Promise<string> {
+    const { platform, clock } = this.#parts.ports;
+    const { rebootSecondsMax } = { ...tuningDefault, ...this.#parts.settings.tuning };
+    const calledOff = new AbortController();
+    try {
+      await Promise.race([platform.reboot(), clock.sleep(rebootSecondsMax * 1000, calledOff.signal)]);
+      return `the restart did not come within ${rebootSecondsMax} s`;
+    } catch (error) {
+      return messageOf(error);
+    } finally {
+      calledOff.abort();
+    }
+  }
+}
+
+function mayRestore(state: BootControlState | undefined, group: GroupLetter, known: boolean): boolean {
+  if (state === undefined) return known;
+  if (!state.order.includes(group)) return false;
+  if (state.trial === group) return known;
+  return state.order[0] !== group || (state.left[group] ?? 0) < confirmedStartsDefault;
+}
+
+async function bootControlDo(work: () => Promise<void>): Promise<Outcome> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return { event: failed('OTA_FAIL_BOOT_CONTROL', messageOf(error)) };
+  }
+}
+
+/** A boot control that cannot be read is a fact, like any other: undefined. */
+export async function readBoot(bootControl: BootControl): Promise<BootControlState | undefined> {
+  try {
+    return await bootControl.read();
+  } catch (error) {
+    messageOf(error);
+    return undefined;
+  }
+}
+
+function failed(code: DeviceCode, reason: string): MachineEvent {
+  return { kind: 'fail', code, reason };
+}

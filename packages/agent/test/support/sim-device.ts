@@ -1,0 +1,349 @@
+/**
+ * A whole simulated device and its server: boot loader, disk, clock, programs - in domain verbs. Each boot gets fresh
+ * ports and a fresh agent, as after a real restart; only the disk survives.
+ */
+import assert from 'node:assert/strict';
+import type { CheckInAnswer, LogBatch, LogEntry, SelfTestResult } from '@airlock/protocol';
+import { newTrustState, parseManifest, type GroupLetter } from '@airlock/trust';
+import {
+  bootFileBytes,
+  bootFileControl,
+  createAgent,
+  createBootFile,
+  decodeBootFile,
+  encodeBootFile,
+  openEventLog,
+  provisionState,
+  recordStore,
+  TransportError,
+  type Agent,
+  type AgentPorts,
+  type AgentSettings,
+  type BootControlState,
+  type DeviceState,
+  type PollOutcome,
+  type Transport,
+} from '../../src/index.ts';
+import { logCellBytes, decodeLogCell } from '../../src/durable/log-cell.ts';
+import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
+import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
+import { Power, SimDisk } from './sim-disk.ts';
+
+const bootPath = '/boot/control';
+export const statePath = '/state';
+export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
+const logSigner = newSigner();
+
+/** What the device's surroundings do; tests change it between and during boots. */
+export class World {
+  company = new Company();
+  now = start + 10;
+  monotonic = 0;
+  reachable = true;
+  interlock: (what: string) => boolean = () => true;
+  consent = true;
+  restartWorks = true;
+  selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
+  data: { present: boolean; calls: string[]; prepare: boolean } = {
+    present: false,
+    calls: [],
+    prepare: true,
+  };
+  reports: string[] = [];
+  uploaded: LogEntry[] = [];
+  checkIns = 0;
+  imageRequests: { start: number; end: number }[] = [];
+  /** Bytes after which each image request breaks off; undefined: never. */
+  breakAfter: number | undefined;
+  corrupt = false;
+  windowTimeZone = 'UTC';
+  settings: Partial<AgentSettings> = {};
+}
+
+export class SimDevice {
+  readonly world: World;
+  disk = new SimDisk();
+  power = new Power();
+  agent: Agent | undefined;
+  bootedGroup: GroupLetter = 'A';
+  boots = 0;
+
+  constructor(world: World = new World()) {
+    this.world = world;
+  }
+
+  static async provisioned(world: World = new World()): Promise<SimDevice> {
+    const made = new SimDevice(world);
+    const { company } = world;
+    const disk = made.disk.port(new Power(), () => '');
+    for (const component of ['app', 'rootfs']) {
+      for (const group of ['A', 'B'] as const) {
+        const slot = await disk.create(slotPath(component, group), 8192);
+        if (group === 'A') await slot.write(0, imageOf(component, 1));
+        await slot.flush();
+      }
+    }
+    await disk.flushFolder('/slots');
+    const manifestText = company.release(1);
+    const manifest = parseManifest(new TextEncoder().encode(manifestText));
+    const trust = newTrustState({
+      identity: { product, device },
+      imageRoot: company.imageRoot,
+      directorRoot: company.directorRoot,
+      deviceRecord: company.deviceRecord,
+      builtAt: start,
+    });
+    assert.ok(manifest.ok && trust.ok);
+    await provisionState(disk, {
+      folder: statePath,
+      group: 'A',
+      trust: trust.value,
+      manifest: manifest.value,
+      manifestText,
+      logCells: 64,
+    });
+    await createBootFile(disk, bootPath, 'A');
+    made.disk.loseUnflushed();
+    return made;
+  }
+
+  clone(world: World = this.world): SimDevice {
+    const copy = new SimDevice(world);
+    copy.disk = this.disk.clone();
+    copy.boots = this.boots;
+    return copy;
+  }
+
+  bootState(): BootControlState {
+    const state = decodeBootFile(this.disk.bytes(bootPath) ?? new Uint8Array())?.state;
+    assert.ok(state, 'the boot control is readable');
+    return state;
+  }
+
+  setBootState(state: BootControlState): void {
+    const bytes = this.disk.bytes(bootPath);
+    assert.ok(bytes);
+    const sequence = (decodeBootFile(bytes)?.sequence ?? 0) + 1;
+    bytes.set(encodeBootFile({ sequence, state }), 0);
+    this.disk.loseUnflushed();
+    assert.equal(bytes.length, bootFileBytes);
+  }
+
+  async record(): Promise<DeviceState> {
+    const held = await recordStore(
+      this.disk.clone().port(new Power(), () => ''),
+      statePath,
+    ).read();
+    assert.ok(held, 'a record is readable');
+    return held.record;
+  }
+
+  async log(): Promise<readonly LogEntry[]> {
+    const log = await openEventLog(
+      this.disk.clone().port(new Power(), () => ''),
+      statePath,
+      64,
+    );
+    return await log.after(0, 1000);
+  }
+
+  async results(): Promise<readonly LogEntry[]> {
+    return (await this.log()).filter((entry) => entry.facts?.['result'] === true);
+  }
+
+  /** The boot loader: counts down, then starts a group; the confirmed one when nothing is left. */
+  startGroup(): void {
+    const state = this.bootState();
+    const group =
+      state.order.find((entry) => (state.left[entry] ?? 0) > 0) ??
+      state.order.find((entry) => entry !== state.trial);
+    assert.ok(group, 'the boot loader finds a group to boot');
+    const left = Math.max(0, (state.left[group] ?? 0) - 1);
+    this.setBootState({ ...state, left: { ...state.left, [group]: left } });
+    this.bootedGroup = group;
+    this.boots += 1;
+  }
+
+  /**
+   * One boot, up to its restart, its power cut, or rest after `polls` polls. `cutBefore` counts durable operations.
+   */
+  async boot(options: { cutBefore?: number; polls?: number } = {}): Promise<'cut' | 'restart' | PollOutcome> {
+    this.disk.loseUnflushed();
+    this.startGroup();
+    this.power = new Power(options.cutBefore);
+    this.disk.running = ['app', 'rootfs'].map((component) => slotPath(component, this.bootedGroup));
+    const { promise: restarted, resolve } = Promise.withResolvers<'restart'>();
+    const ports = this.#ports(this.power, () => resolve('restart'));
+    const agent = createAgent({ ports, settings: this.#settings() });
+    this.agent = agent;
+    const life = async (): Promise<PollOutcome> => {
+      await agent.boot();
+      let outcome: PollOutcome = { kind: 'idle' };
+      for (let poll = 0; poll < (options.polls ?? 2); poll += 1) outcome = await agent.poll();
+      return outcome;
+    };
+    return await Promise.race([life(), this.power.lost, restarted]);
+  }
+
+  /** Boots until it comes to rest; fails when it does not within `bootsMax`. */
+  async settle(bootsMax = 12): Promise<PollOutcome> {
+    for (let boot = 0; boot < bootsMax; boot += 1) {
+      const end = await this.boot();
+      if (end !== 'restart' && end !== 'cut') return end;
+    }
+    return assert.fail(`no rest within ${bootsMax} boots`);
+  }
+
+  #settings(): AgentSettings {
+    const components = Object.fromEntries(
+      ['app', 'rootfs'].map((name) => [name, { A: slotPath(name, 'A'), B: slotPath(name, 'B') }]),
+    );
+    return {
+      device,
+      product,
+      agentVersion: 'test',
+      stateFolder: statePath,
+      slots: { components },
+      identityComponent: 'rootfs',
+      fallbackAllowed: true,
+      pollIntervalSeconds: 60,
+      timeZone: this.world.windowTimeZone,
+      attemptsPerReleaseMax: 3,
+      silenceSecondsMax: 14 * 86_400,
+      trialTries: 3,
+      builtInTimeLimitSeconds: 20,
+      ...this.world.settings,
+      tuning: { logCellsMax: 64, pieceBytes: 4096, backoffSecondsMin: 0, ...this.world.settings.tuning },
+    };
+  }
+
+  #ports(power: Power, restart: () => void): AgentPorts {
+    const { world } = this;
+    const disk = this.disk.port(power, label);
+    const bootId = `boot-${this.boots}`;
+    const data = (name: string, answer: boolean) => async () => {
+      await power.step(`data ${name}`);
+      world.data.calls.push(name);
+      return answer;
+    };
+    return {
+      disk,
+      bootControl: bootFileControl({ disk, path: bootPath }),
+      platform: {
+        bootedGroup: this.bootedGroup,
+        bootId,
+        reboot: async () => {
+          if (!world.restartWorks) throw new Error('the restart command failed');
+          await power.step('restart');
+          restart();
+          return await new Promise<never>(() => undefined);
+        },
+      },
+      clock: {
+        now: () => world.now,
+        monotonicMs: () => world.monotonic,
+        sleep: async (ms, signal) => {
+          if (signal === undefined) world.monotonic += ms;
+          else await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        },
+      },
+      random: { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)), fraction: () => 0.5 },
+      interlock: {
+        allows: async (what) =>
+          world.interlock(what) ? { allowed: true } : { allowed: false, reason: `busy: ${what}` },
+        consents: async () => world.consent,
+      },
+      selfTest: { run: () => world.selfTest() },
+      dataGuard: {
+        present: world.data.present,
+        prepare: data('prepare', world.data.prepare),
+        commit: data('commit', true),
+        revert: data('revert', true),
+      },
+      floorStore: { kind: 'record', raise: async () => power.alive() },
+      secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
+      transport: transportOf(world, power),
+      identity: {
+        identify: async (component, group) => {
+          const bytes = this.disk.bytes(slotPath(component, group)) ?? new Uint8Array();
+          const line = new TextDecoder('latin1').decode(bytes.subarray(0, bytes.indexOf(0x0a)));
+          try {
+            const parsed: unknown = JSON.parse(line);
+            assert.ok(typeof parsed === 'object' && parsed !== null && 'version' in parsed);
+            return { product, version: Number(parsed.version) };
+          } catch {
+            return undefined;
+          }
+        },
+      },
+      logSigner,
+    };
+  }
+}
+
+/** Names a durable operation by what it means: the state of a record, the code of a log entry, the boot order. */
+function label(op: string, path: string, bytes: Uint8Array): string {
+  if (path === `${statePath}/record` && op === 'flush') {
+    const copies = [0, recordCopyBytes].map((at) => decodeRecord(bytes.slice(at, at + recordCopyBytes)));
+    const newest = copies.sort((a, b) => (b?.sequence ?? 0) - (a?.sequence ?? 0))[0];
+    return `record ${newest?.record.state ?? 'none'}${floorMark(newest?.record)}`;
+  }
+  if (path === `${statePath}/log` && op === 'write')
+    return `log ${decodeLogCell(bytes)?.entry.code ?? 'none'}`;
+  if (path === bootPath && op === 'flush') {
+    const state = decodeBootFile(bytes)?.state;
+    return `boot ${state?.order.join('') ?? ''}${state?.trial === undefined ? '' : ` trial ${state.trial}`}`;
+  }
+  if (path.startsWith('/slots/')) return `${op} ${path}`;
+  return `${op} ${path.replaceAll(/[0-9a-f]{64}/g, 'SHA')}`;
+}
+
+function floorMark(record: DeviceState | undefined): string {
+  if (record?.state !== 'Confirming') return '';
+  return record.floor >= (record.attempt?.version ?? 0) ? ' with floor' : '';
+}
+
+export const cellBytes = logCellBytes;
+
+function transportOf(world: World, power: Power): Transport {
+  const reach = async (): Promise<void> => {
+    await power.alive();
+    if (!world.reachable) throw new TransportError('OTA_SERVER_UNREACHABLE', 'no answer');
+  };
+  return {
+    checkIn: async (request): Promise<CheckInAnswer> => {
+      await reach();
+      world.checkIns += 1;
+      const etag = world.company.files.get('director/timestamp.json') ?? '';
+      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
+      return { kind: 'files', etag, files: Object.fromEntries(world.company.files) };
+    },
+    readImage: async function* ({ sha256, start: from, end }) {
+      await reach();
+      world.imageRequests.push({ start: from, end });
+      const blob = world.company.blobs.get(sha256);
+      if (blob === undefined) throw new TransportError('OTA_SERVER_REFUSED', 'no such image');
+      const limit = world.breakAfter === undefined ? end : Math.min(end, from + world.breakAfter);
+      for (let at = from; at < limit; at += 700) {
+        const piece = blob.slice(at, Math.min(at + 700, limit));
+        if (world.corrupt) piece[0] = (piece[0] ?? 0) ^ 1;
+        yield piece;
+      }
+      if (limit < end) throw new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
+    },
+    sendReport: async (text) => {
+      await reach();
+      world.reports.push(text);
+    },
+    sendLog: async (text) => {
+      await reach();
+      const batch = JSON.parse(text) as LogBatch;
+      world.uploaded.push(...batch.entries);
+      return batch.entries.at(-1)?.sequence ?? 0;
+    },
+    signedTime: async (nonce) => {
+      await reach();
+      return world.company.time(nonce);
+    },
+  };
+}
