@@ -10,12 +10,12 @@ export const deviceCodes = {
   OTA_BOOT: {
     summary: 'The agent started after a boot.',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#trialBoot',
   },
   OTA_ATTEMPT_BEGUN: {
     summary: 'An attempt to install a release began.',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#beginAttempt',
   },
   OTA_STAGED: {
     summary: 'All images are written to the other group and read back.',
@@ -30,12 +30,12 @@ export const deviceCodes = {
   OTA_ACTIVATING: {
     summary: 'The other group is armed and the device restarts into it.',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#restartForTrial',
   },
   OTA_TRIAL_BEGUN: {
     summary: 'The new group was booted for the first time.',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#trialBoot',
   },
   OTA_NOT_TRIED: {
     summary: 'The armed group was never booted; the attempt goes back to staged.',
@@ -45,22 +45,22 @@ export const deviceCodes = {
   OTA_SELFTEST_WAIVED: {
     summary: 'The built-in test could not reach the server, and could not before the update either.',
     remedy: 'Check the network.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-self-test.ts#runBuiltIn',
   },
   OTA_CONFIRMED: {
     summary: 'The release is confirmed (result).',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#confirmDone',
   },
   OTA_REPAIRED: {
     summary: 'The confirmed release was written again and confirmed (result).',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/moves.ts#confirmDone',
   },
   OTA_FAIL_SELFTEST: {
     summary: 'A critical self-test failed, hung or crashed; rolled back (result).',
     remedy: 'See the test named; correct it under a higher version.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-self-test.ts#runSelfTest',
   },
   OTA_FAIL_BOOT: {
     summary: 'The new group did not boot within its tries; rolled back (result).',
@@ -70,27 +70,27 @@ export const deviceCodes = {
   OTA_FAIL_TRIES: {
     summary: 'The trial was not confirmed within its tries; rolled back (result).',
     remedy: 'See the log of the trial boots.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/rows.ts#triesGone',
   },
   OTA_FAIL_DOWNLOAD: {
     summary: 'The images could not be fetched (result).',
     remedy: 'Check the network and the server; the attempt is made again later.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-images.ts#writeImages',
   },
   OTA_FAIL_HASH: {
     summary: 'The bytes fetched do not have the hash that the manifest gives (result).',
     remedy: 'The blob at the server or the path to it is damaged; upload the image again.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/durable/slot-writer.ts#writeSlot',
   },
   OTA_FAIL_WRITE: {
     summary: 'The slot could not be written or flushed (result).',
     remedy: 'Check the storage; replace a worn device.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/durable/slot-writer.ts#writeSlot',
   },
   OTA_FAIL_READBACK: {
     summary: 'The slot does not hold what was written, or this cannot be proven (result).',
     remedy: 'Check the storage; a slot may not lie on tmpfs.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/durable/slot-writer.ts#proveSlot',
   },
   OTA_FAIL_BOOT_CONTROL: {
     summary: 'The boot control could not be read or written (result).',
@@ -115,7 +115,7 @@ export const deviceCodes = {
   OTA_CANCELLED: {
     summary: 'The assignment was taken back before activation (result).',
     remedy: 'Nothing to do.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-judge.ts#judgeAttempt',
   },
   OTA_ATTEMPTS_EXHAUSTED: {
     summary: 'The release failed on this device as often as is allowed.',
@@ -130,12 +130,12 @@ export const deviceCodes = {
   OTA_STATE_LOST: {
     summary: 'No copy of the record could be read; the device stays on what it runs.',
     remedy: 'Find out how the state partition was lost; the floor is the highest version found.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-load.ts#noteLost',
   },
   OTA_STATE_REPAIRED: {
     summary: 'One copy of the record was damaged and was written again from the other.',
     remedy: 'If it recurs, check the storage.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
   },
   OTA_FREEZE_SUSPECTED: {
     summary: 'Nothing valid was heard from the server for longer than configured.',

@@ -98,7 +98,12 @@ export async function startServer(
     await release();
     return urls;
   }
-  return ok({ ...urls.value, close: async () => await stop([devices, people], release) });
+  let stopping: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopping ??= stop([devices, people], release);
+    await stopping;
+  };
+  return ok({ ...urls.value, close });
 }
 
 async function readFiles(config: ServerConfig) {

@@ -67,13 +67,13 @@ test('TEST-OTA-400 REQ-OTA-POL-01: a release that quality has not approved, assi
   const put = () => world.people('PUT', `/api/v1/devices/${device.id}/assignment`, { body: { release: 2 } });
   const none = await put();
   assert.equal(none.status, 422);
-  assert.equal(none.body?.['code'], 'OTA_MISSING_FILE');
+  assert.equal(none.body['code'], 'OTA_MISSING_FILE');
   await must(propose(world, 'engineering', functionFile(world, 'engineering', 1, [first])), 200);
   await must(propose(world, 'quality', functionFile(world, 'quality', 1, [])), 200);
   const half = await put();
   assert.equal(half.status, 422);
-  assert.equal(half.body?.['code'], 'OTA_NOT_APPROVED');
-  assert.match(String(half.body?.['message']), /quality/);
+  assert.equal(half.body['code'], 'OTA_NOT_APPROVED');
+  assert.match(String(half.body['message']), /quality/);
   await must(propose(world, 'quality', functionFile(world, 'quality', 2, [first])), 200);
   await must(put(), 200);
 });
@@ -81,10 +81,10 @@ test('TEST-OTA-400 REQ-OTA-POL-01: a release that quality has not approved, assi
 test('TEST-OTA-401 REQ-OTA-SIGN-03: an assigned and approved release, checked in by the device: one answer satisfies the whole trust check', async () => {
   const state = await provisioned();
   const answer = await must(world.device(device, checkInUrl()), 200);
-  const files = answer.body?.['files'] as Record<string, string>;
+  const files = answer.body['files'] as Record<string, string>;
   const outcome = judge(state, files);
   assert.equal(outcome.verdict.kind, 'approved', JSON.stringify(outcome.verdict));
-  const etag = String(answer.body?.['etag']);
+  const etag = String(answer.body['etag']);
   assert.equal(answer.headers['etag'], etag);
   const same = await world.device(device, checkInUrl(), { headers: { 'if-none-match': etag } });
   assert.equal(same.status, 304);
@@ -93,7 +93,7 @@ test('TEST-OTA-401 REQ-OTA-SIGN-03: an assigned and approved release, checked in
     world.device(device, checkInUrl({ timestamps: true }), { headers: { 'if-none-match': etag } }),
     200,
   );
-  assert.deepEqual(Object.keys(stamped.body?.['files'] as object).sort(), [
+  assert.deepEqual(Object.keys(stamped.body['files'] as object).sort(), [
     'director/timestamp.json',
     'image/timestamp.json',
   ]);
@@ -140,7 +140,7 @@ test('TEST-OTA-403 REQ-OTA-OPS-03: image bytes, asked for by ranges and by anoth
   assert.equal(head.headers['content-length'], String(first.image.length));
   const other = await addDevice(world, 'pump-2');
   const refused = await must(world.device(other, url), 404);
-  assert.equal(refused.body?.['code'], 'API_NOT_FOUND');
+  assert.equal(refused.body['code'], 'API_NOT_FOUND');
 });
 
 test('TEST-OTA-404 REQ-OTA-NET-02: no certificate, a foreign, an expired, an unknown and a revoked one, at the handshake: each socket ends without an answer', async () => {
@@ -191,12 +191,12 @@ test('TEST-OTA-406 REQ-OTA-ROLL-06: a nonce, sent by a device: the director sign
 test('TEST-OTA-407 REQ-OTA-SIGN-04: targets with one signature of two, proposed: waits, and is published with the second', async () => {
   const { targets, targets2 } = world.keys;
   const open = await must(propose(world, 'targets', targetsFile(world, 2, [targets])), 200);
-  assert.equal(open.body?.['state'], 'open');
+  assert.equal(open.body['state'], 'open');
   const wrong = await propose(world, 'targets', targetsFile(world, 2, [world.keys.quality]));
-  assert.equal(wrong.body?.['code'], 'OTA_BAD_SIGNATURE');
+  assert.equal(wrong.body['code'], 'OTA_BAD_SIGNATURE');
   // The same content, signed by the other holder: the drafts must be equal, so it is made again at the same moment.
   const list = await must(world.people('GET', `/api/v1/products/${product}/proposals`), 200);
-  const [held] = list.body?.['proposals'] as { file: string; version: number }[];
+  const [held] = list.body['proposals'] as { file: string; version: number }[];
   const { addSignature, draftOf } = await import('@airlock/trust');
   const draft = draftOf(Buffer.from(held?.file ?? ''));
   assert.ok(draft.ok);
@@ -204,9 +204,9 @@ test('TEST-OTA-407 REQ-OTA-SIGN-04: targets with one signature of two, proposed:
   const mine = addSignature(draft.value.unsigned, { keyId: targets2.publicKey.keyId, signature });
   assert.ok(mine.ok);
   const done = await must(propose(world, 'targets', Buffer.from(mine.value).toString()), 200);
-  assert.equal(done.body?.['state'], 'published', JSON.stringify(done.body));
+  assert.equal(done.body['state'], 'published', JSON.stringify(done.body));
   const again = await propose(world, 'targets', targetsFile(world, 2, [targets, targets2]));
-  assert.ok(again.status === 200 || again.body?.['code'] === 'API_VERSION_USED');
+  assert.ok(again.status === 200 || again.body['code'] === 'API_VERSION_USED');
 });
 
 test('TEST-OTA-408 REQ-OTA-ROLL-01: a release at the floor that the device reported, assigned: refused as not above the floor', async () => {
@@ -215,10 +215,10 @@ test('TEST-OTA-408 REQ-OTA-ROLL-01: a release at the floor that the device repor
   const body = reportOf(device, 1, { floor: 2, confirmed: floor, booted: floor });
   await must(world.device(device, '/device/v1/reports', { method: 'POST', body }), 204);
   const current = await must(world.people('GET', `/api/v1/devices/${device.id}/assignment`), 200);
-  const headers = { 'if-match': String(current.body?.['etag']) };
+  const headers = { 'if-match': String(current.body['etag']) };
   const url = `/api/v1/devices/${device.id}/assignment`;
   const answer = await world.people('PUT', url, { body: { release: 2, rollout: 'again' }, headers });
-  assert.equal(answer.body?.['code'], 'OTA_NOT_ABOVE_FLOOR');
+  assert.equal(answer.body['code'], 'OTA_NOT_ABOVE_FLOOR');
   const blind = await world.people('PUT', url, { body: { release: 2, rollout: 'again' } });
   assert.equal(blind.status, 428);
 });
@@ -227,13 +227,13 @@ test('TEST-OTA-409 REQ-OTA-POL-05: a function role without a release, published:
   await approve(world, 5, []);
   const url = `/api/v1/devices/pump-2/assignment`;
   const answer = await world.people('PUT', url, { body: { release: 2 } });
-  assert.equal(answer.body?.['code'], 'OTA_NOT_APPROVED');
+  assert.equal(answer.body['code'], 'OTA_NOT_APPROVED');
 });
 
 test('TEST-OTA-410 REQ-OTA-SIGN-05: a second director root, posted: devices get sets that it covers', async () => {
   await must(world.people('POST', '/api/v1/director/root', { body: { root: directorRoot(world, 2) } }), 200);
   const answer = await must(world.device(device, checkInUrl()), 200);
-  const files = answer.body?.['files'] as Record<string, string>;
+  const files = answer.body['files'] as Record<string, string>;
   assert.ok(files['director/2.root.json']);
   const outcome = judge(await provisioned(), files);
   assert.equal(outcome.verdict.kind, 'refused');

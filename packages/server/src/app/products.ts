@@ -203,7 +203,7 @@ export async function putImage(
       return fail('API_BAD_REQUEST', 'an image must not be empty', 'body');
     case 'too-large':
       return fail('API_TOO_LARGE', `an image may have at most ${bytesMax} bytes`, 'body');
-    case 'no-space':
+    default:
       return fail('API_DISK_FULL', 'no space is left for the image; nothing was stored', 'body');
   }
 }

@@ -2,7 +2,7 @@
  * A whole small company for tests: authority, real server on real sockets, one product with two functions, devices.
  * It speaks in verbs of the domain; the server under test is the real one, with a clock that tests may move.
  */
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -11,10 +11,7 @@ import {
   draftFunction,
   draftRoot,
   draftTargets,
-  encodeManifest,
   encodePolicy,
-  formatInstant,
-  type Manifest,
   type Policy,
   publicKeyJson,
   sha256Hex,
@@ -27,16 +24,21 @@ import {
 import { makeOnlineKeys, type RunningServer, type ServerConfig, startServer } from '../../src/index.ts';
 import { hashToken, tokenText } from '../../src/core/permissions.ts';
 import { withStore } from '../../src/server.ts';
-import { permissions, type DeviceReport, type LogEntry } from '@airlock/protocol';
-import { entrySha256 } from '../../src/core/device-log.ts';
-import { type Authority, type Issued, makeAuthority } from './certificates.ts';
+import { permissions } from '@airlock/protocol';
+import type { Facts } from '../../src/adapters/logger.ts';
+import { type Authority, makeAuthority } from './certificates.ts';
+import type { Release } from './making.ts';
+import { product, type TestDevice } from './names.ts';
+
+export * from './making.ts';
+export * from './names.ts';
 
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly bytes: Buffer;
-  /** Parsed body; undefined when it is empty. */
-  readonly body: Record<string, unknown> | undefined;
+  /** Parsed body; empty when there is none. */
+  readonly body: Record<string, unknown>;
 }
 
 export interface Ask {
@@ -65,7 +67,7 @@ export async function ask(url: string, authority: string, options: Ask = {}): Pr
         response.on('end', () => {
           const received = Buffer.concat(pieces);
           const json = String(response.headers['content-type']).includes('json') && received.length > 0;
-          const parsed = json ? (JSON.parse(received.toString()) as Record<string, unknown>) : undefined;
+          const parsed = json ? (JSON.parse(received.toString()) as Record<string, unknown>) : {};
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,
@@ -81,13 +83,6 @@ export async function ask(url: string, authority: string, options: Ask = {}): Pr
 }
 
 export const makeSigner = (): Signer => signerFrom(generateKeyPairSync('ed25519').privateKey);
-
-export interface TestDevice {
-  readonly id: string;
-  readonly issued: Issued;
-  readonly logKey: Signer;
-  readonly record: string;
-}
 
 export interface World {
   readonly folder: string;
@@ -109,7 +104,6 @@ export interface World {
   close(): Promise<void>;
 }
 
-export const product = 'infusion-pump';
 export const day = 86_400;
 
 export async function makeWorld(): Promise<World> {
@@ -183,8 +177,11 @@ export async function makeWorld(): Promise<World> {
 async function start(config: ServerConfig, clock: { now(): number }): Promise<RunningServer> {
   const quiet = {
     info: () => undefined,
-    error: (event: string, facts?: unknown) =>
-      process.stderr.write(`${event} ${String(Object.values(Object(facts)).map(String))}\n`),
+    error: (event: string, facts?: Facts) => {
+      const shown = Object.values(facts ?? {}).map(String);
+      process.stderr.write(`${event} ${shown.join(' ')}
+`);
+    },
   };
   const started = await startServer(config, { clock, logger: quiet });
   if (!started.ok) throw new Error(started.error.message);
@@ -268,39 +265,6 @@ export function targetsFile(world: World, version: number, signers: readonly Sig
     policy: policyBytes(world),
   });
   return text(signDraft(draft, signers));
-}
-
-export interface Release {
-  readonly version: number;
-  readonly image: Uint8Array;
-  readonly manifest: Uint8Array;
-}
-
-export function makeRelease(version: number, change: Partial<Manifest> = {}): Release {
-  const image = Buffer.alloc(200_000, version);
-  const manifest: Manifest = {
-    schema: 'airlock-manifest/1',
-    product,
-    version,
-    name: `1.${version}.0`,
-    udi: '(01)00000000000017',
-    safetyClass: 'C',
-    compat: ['hw:rev2'],
-    slot: 'inactive',
-    requires: {},
-    images: [{ component: 'rootfs', len: image.length, hash: sha256Hex(image) }],
-    secureBoot: [],
-    change: { record: 'CR-1', impact: 'none', regulatory: { decision: 'letter to file', reference: 'RA-1' } },
-    authors: ['ann'],
-    emergency: false,
-    urgency: { level: 'routine' },
-    selfTest: { timeLimitSeconds: 60, critical: [] },
-    notes: '',
-    demand: {},
-    critical: [],
-    ...change,
-  };
-  return { version, image, manifest: encodeManifest(manifest) };
 }
 
 export function functionFile(
@@ -392,57 +356,6 @@ export async function addDevice(
   return { id, issued, logKey, record: envelope };
 }
 
-export function reportOf(device: TestDevice, sequence: number, change: Partial<DeviceReport> = {}): string {
-  const installed = { version: 1, manifestSha256: 'a'.repeat(64) };
-  const report: DeviceReport = {
-    schema: 'airlock-report/1',
-    device: device.id,
-    product,
-    bootId: '11111111-2222-4333-8444-555555555555',
-    sequence,
-    time: 1_800_000_000,
-    bootedGroup: 'A',
-    confirmedGroup: 'A',
-    installed: { A: installed },
-    booted: installed,
-    confirmed: installed,
-    floor: 1,
-    state: 'Idle',
-    deviceRecord: 1,
-    agent: '0.1.0',
-    logHead: { sequence: 0, sha256: '0'.repeat(64) },
-    ...change,
-  };
-  return text(signEnvelope(report, [device.logKey]));
-}
-
-/** Entries that follow `previous`, and the batch with their signed head. */
-export function logBatch(device: TestDevice, first: number, count: number, previous: string, reason = 'x') {
-  const entries: LogEntry[] = [];
-  let last = previous;
-  for (let sequence = first; sequence < first + count; sequence += 1) {
-    const entry: LogEntry = {
-      schema: 'airlock-log-entry/1',
-      sequence,
-      previous: last,
-      time: 1_800_000_000 + sequence,
-      bootId: '11111111-2222-4333-8444-555555555555',
-      code: 'OTA_BAD_SIGNATURE',
-      reason,
-    };
-    entries.push(entry);
-    last = entrySha256(entry);
-  }
-  const head = {
-    schema: 'airlock-log-head/1',
-    device: device.id,
-    sequence: first + count - 1,
-    sha256: last,
-    time: 1,
-  };
-  return { last, batch: { entries, head: text(signEnvelope(head, [device.logKey])) } };
-}
-
 export const emptyCheckIn = {
   imageRoot: 1,
   directorRoot: 1,
@@ -453,5 +366,3 @@ export const emptyCheckIn = {
   deviceRecord: 1,
   timestamps: false,
 };
-
-export { formatInstant, randomUUID };

@@ -44,9 +44,9 @@ export function addDeviceRoutes(people: People): void {
   app.get(
     '/api/v1/devices',
     { config: read, schema: { querystring: Page, response: { 200: DeviceList, ...refusals } } },
-    async (request) => {
+    async (request, reply) => {
       const { after = '', limit } = request.query;
-      return { devices: await deviceViews(context, after, rows(limit)) };
+      return reply.send({ devices: await deviceViews(context, after, rows(limit)) });
     },
   );
   app.get(
@@ -133,25 +133,25 @@ function addEvidenceRoutes({ app, context }: People): void {
   app.get(
     '/api/v1/devices/:device/reports',
     { config: read, schema: { params, querystring: ReportPage, response: { 200: ReportList, ...refusals } } },
-    async (request) => {
+    async (request, reply) => {
       const stored = await context.store.reports(request.params.device, rows(request.query.limit));
-      return { reports: stored.map(reportView) };
+      return reply.send({ reports: stored.map(reportView) });
     },
   );
   app.get(
     '/api/v1/devices/:device/log',
     { config: read, schema: { params, querystring: LogPage, response: { 200: DeviceLog, ...refusals } } },
-    async (request) => {
+    async (request, reply) => {
       const { device } = request.params;
       const { after = '0', limit } = request.query;
       const entries = await context.store.logEntries(device, Number(after), rows(limit));
       const findings = await context.store.findings(device);
       const head = await context.store.logHead(device);
-      return {
+      return reply.send({
         entries: entries.map(({ entry }) => entry),
         findings: findings.map((finding) => ({ ...finding, found: formatInstant(finding.found) })),
         ...(head === undefined ? {} : { head: head.envelope }),
-      };
+      });
     },
   );
   app.get<{ Params: { device: string; '*': string } }>(

@@ -93,8 +93,8 @@ export async function openStore(path: string): Promise<Store> {
 
 interface Waiting {
   /** Runs the work inside the shared transaction; answers what to do once it is committed. */
-  run(inside: StoreParts): Promise<() => void>;
-  reject(reason: unknown): void;
+  readonly run: (inside: StoreParts) => Promise<() => void>;
+  readonly reject: (reason: unknown) => void;
 }
 
 /**

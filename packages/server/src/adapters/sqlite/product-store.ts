@@ -93,7 +93,7 @@ function proposalQueries(db: Kysely<Tables>) {
         .where('role', '=', role)
         .executeTakeFirst();
       // max() of no rows is null, whatever the type of the column says.
-      return Number(row?.version ?? 0);
+      return row?.version ?? 0;
     },
     async addNumber(product: string, role: string, version: number, signedSha256: string) {
       await db
