@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { readText, repositoryFiles } from '../lib/repository.ts';
+import { declaredTests } from '../trace/titles.ts';
 
 /** The text without fenced blocks, with as many lines. */
 function withoutFences(text: string): string {
@@ -60,10 +61,23 @@ export function lostPaths(root: string, file: string, text: string): string[] {
   );
 }
 
+/** Numbers of tests in a text that no source of a test has as a title. */
+export function lostTests(file: string, text: string, declared: ReadonlyMap<string, string>): string[] {
+  const named = [...withoutFences(text).matchAll(/\bTEST-OTA-\d+/g)].map((match) => match[0]);
+  return [...new Set(named)]
+    .filter((test) => !declared.has(test))
+    .map((test) => `${file}: names ${test}, no test is called so`);
+}
+
 export function checkLinks(root: string): string[] {
+  const declared = declaredTests(root);
   const files = repositoryFiles(root).filter((name) => name.endsWith('.md'));
   return files.flatMap((file) => {
     const text = readText(root, file);
-    return [...brokenLinks(root, file, text), ...lostPaths(root, file, text)];
+    return [
+      ...brokenLinks(root, file, text),
+      ...lostPaths(root, file, text),
+      ...lostTests(file, text, declared),
+    ];
   });
 }

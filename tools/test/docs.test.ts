@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { judgeCommand, shellLines, unknownScripts } from '../docs/commands.ts';
 import { incompleteLock } from '../docs/dependencies.ts';
 import { checkErrorTables, declarationsNamed, type ErrorTableFile } from '../docs/error-tables.ts';
-import { anchorsOf, brokenLinks, lostPaths } from '../docs/links.ts';
+import { anchorsOf, brokenLinks, lostPaths, lostTests } from '../docs/links.ts';
 import { checkPages, errorsPage, statesPage } from '../docs/pages.ts';
 import { readTidyRules, tidyFile } from '../docs/tidy.ts';
 import { repositoryRoot } from '../lib/repository.ts';
@@ -37,6 +37,8 @@ test('TEST-OTA-730 REQ-OTA-BUILD-04: links, to files and headings that are there
     assert.deepEqual(lostPaths(root, 'docs/a.md', 'see `packages/x.ts#decide` and `packages/x.ts`'), []);
     assert.equal(lostPaths(root, 'docs/a.md', 'see `packages/y.ts` and `packages/x.ts#gone`').length, 2);
   });
+  const declared = new Map([['TEST-OTA-1', 'a.test.ts']]);
+  assert.equal(lostTests('a.md', 'TEST-OTA-1, TEST-OTA-2', declared).length, 1);
   assert.deepEqual([...anchorsOf('# A b\n## `c` (d)\n')], ['a-b', 'c-d']);
 });
 
