@@ -16,7 +16,7 @@ export const secretMode = 0o600;
 export const publicMode = 0o644;
 
 /** Configuration, manifests and records that people write: pages, not images. */
-export const smallFileBytesMax = 1_000_000;
+const smallFileBytesMax = 1_000_000;
 
 /** What a failed read means, in one line with the file's name. */
 function readFailure(error: unknown, path: string): Failure {

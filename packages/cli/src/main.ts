@@ -103,7 +103,7 @@ function addCommand(
 }
 
 /** The program without effects: what runs a command is given. */
-export function buildProgram(run: (spec: CommandSpec, command: Command) => Promise<void>): Command {
+function buildProgram(run: (spec: CommandSpec, command: Command) => Promise<void>): Command {
   const program = quiet(new Command('airlock'))
     .description(
       'Over-the-air updates for medical devices: signed, approved, power-safe, and with the proof.',

@@ -14,7 +14,7 @@ import { need, stop } from './stop.ts';
 const passphraseCharactersMin = 8;
 /** A file of passphrases that is longer is not one. */
 const passphraseFileBytesMax = 4_096;
-export const passphraseVariable = 'AIRLOCK_PASSPHRASE';
+const passphraseVariable = 'AIRLOCK_PASSPHRASE';
 
 export class Passphrases {
   /** True when nobody types: the passphrase comes from a file or a variable. */

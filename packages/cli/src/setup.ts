@@ -38,7 +38,7 @@ const tokenPermissions = [
 ];
 
 /** Keys of the two authorities; sealed under these names. */
-export const serverAuthorityKey = 'server-authority';
+const serverAuthorityKey = 'server-authority';
 export const deviceAuthorityKey = 'device-authority';
 export const deviceAuthorityFile = 'tls/device-authority.pem';
 

@@ -43,7 +43,7 @@ export interface Verified {
 }
 
 /** The held state; without one, the state that begins with the pinned root (`rootFile`, or the one made here). */
-export async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
   const file = home.signerFile(product);
   if (!(await exists(file))) return await pinned(home, product, rootFile);
   // A second root could only be another one: the held state follows rotations by itself.
@@ -104,7 +104,7 @@ function readMemory(reader: Reader): RoleMemory {
   };
 }
 
-export async function writeSigner(home: Home, signer: SignerState): Promise<void> {
+async function writeSigner(home: Home, signer: SignerState): Promise<void> {
   await writeFileAtomic(home.signerFile(signer.product), JSON.stringify(signer), secretMode);
 }
 

@@ -122,11 +122,11 @@ test('TEST-OTA-513 REQ-OTA-POL-10, REQ-OTA-ROLL-02: approving, the server shows 
   await desk.run('release', 'approve', 'pump', '4', '--as', 'quality', '--yes');
   await desk.run('product', 'show', 'pump');
   desk.server.rollBack(old);
-  const before = await desk.hashHome();
+  const hash = await desk.hashHome();
   const outcome = await desk.run('release', 'approve', 'pump', '5', '--as', 'quality', '--yes');
   assert.equal(outcome.status, 1);
   assert.match(outcome.err, /OTA_ROLLBACK_METADATA/);
-  assert.equal(await desk.hashHome(), before);
+  assert.equal(await desk.hashHome(), hash);
 });
 
 test('TEST-OTA-514 REQ-OTA-POL-10: approving, the server shows another manifest than a function approved: refused', async (t) => {
@@ -156,7 +156,7 @@ test('TEST-OTA-516 REQ-OTA-POL-08: approving, the person types another number, o
   const desk = await sitDown(t, company);
   await withRelease(desk);
   await desk.run('product', 'show', 'pump');
-  const before = await desk.hashHome();
+  const hash = await desk.hashHome();
   const declined = await desk.type(['6', passphrase], 'release', 'approve', 'pump', '5', '--as', 'quality');
   assert.deepEqual([declined.status, /CLI_DECLINED/.test(declined.err)], [4, true]);
   const absent = await desk.run('release', 'approve', 'pump', '5', '--as', 'quality');
@@ -171,7 +171,7 @@ test('TEST-OTA-516 REQ-OTA-POL-08: approving, the person types another number, o
     'quality',
   );
   assert.deepEqual([wrong.status, /KEY_PASSPHRASE: .*key\.json/s.test(wrong.err)], [1, true]);
-  assert.equal(await desk.hashHome(), before);
+  assert.equal(await desk.hashHome(), hash);
 });
 
 test('TEST-OTA-517 REQ-OTA-POL-10: approving, a role that ran out: the expiry is named, and renewing it is the remedy that works', async (t) => {
@@ -245,11 +245,11 @@ test('TEST-OTA-519 REQ-OTA-POL-10: approving a class C product that is no demo, 
   const desk = await sitDown(t, real);
   await withRelease(desk);
   await desk.run('product', 'show', 'pump');
-  const before = await desk.hashHome();
+  const hash = await desk.hashHome();
   const outcome = await desk.run('release', 'approve', 'pump', '5', '--as', 'quality', '--yes');
   assert.equal(outcome.status, 1);
   assert.match(outcome.err, /CLI_UNATTENDED/);
-  assert.equal(await desk.hashHome(), before);
+  assert.equal(await desk.hashHome(), hash);
   const typed = await desk.type([passphrase], 'release', 'approve', 'pump', '5', '--as', 'quality', '--yes');
   assert.equal(typed.status, 0, typed.err);
 });

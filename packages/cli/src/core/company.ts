@@ -86,7 +86,7 @@ export function parseThresholds(text: string, field: string): Result<FunctionThr
 }
 
 /** `C=engineering,quality` or `us=regulatory-us`, many of them. Code: CLI_SET. */
-export function parseSets(texts: readonly string[], field: string): Result<Sets> {
+function parseSets(texts: readonly string[], field: string): Result<Sets> {
   const byClass: Partial<Record<SafetyClass, FunctionThresholds>> = {};
   const byMarket = new Map<string, FunctionThresholds>();
   for (const text of texts) {
