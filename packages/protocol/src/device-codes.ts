@@ -20,12 +20,12 @@ export const deviceCodes = {
   OTA_STAGED: {
     summary: 'All images are written to the other group and read back.',
     remedy: 'Nothing to do; activation waits for the interlock and the window.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/transitions.ts#markStaged',
   },
   OTA_WAITING: {
     summary: 'The attempt waits; the reason says for what.',
     remedy: 'See the reason: interlock, window, consent or back-off.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },
   OTA_ACTIVATING: {
     summary: 'The other group is armed and the device restarts into it.',
@@ -40,7 +40,7 @@ export const deviceCodes = {
   OTA_NOT_TRIED: {
     summary: 'The armed group was never booted; the attempt goes back to staged.',
     remedy: 'If it recurs, check the boot control adapter.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/transitions-ending.ts#notTried',
   },
   OTA_SELFTEST_WAIVED: {
     summary: 'The built-in test could not reach the server, and could not before the update either.',
@@ -65,7 +65,7 @@ export const deviceCodes = {
   OTA_FAIL_BOOT: {
     summary: 'The new group did not boot within its tries; rolled back (result).',
     remedy: "Check the image's boot chain; publish a higher version.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/transitions-ending.ts#didNotBoot',
   },
   OTA_FAIL_TRIES: {
     summary: 'The trial was not confirmed within its tries; rolled back (result).',
@@ -95,22 +95,22 @@ export const deviceCodes = {
   OTA_FAIL_BOOT_CONTROL: {
     summary: 'The boot control could not be read or written (result).',
     remedy: 'Check the boot control adapter and its storage.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-effects.ts#bootControlDo',
   },
   OTA_FAIL_DATA: {
     summary: 'A data hook failed (result).',
     remedy: "See the hook's own log; correct it under a higher version.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-effects.ts#EffectRunner',
   },
   OTA_FAIL_STATE: {
     summary: "The agent's state could not be written (result).",
     remedy: 'Check the state partition.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-effects.ts#EffectRunner',
   },
   OTA_FAIL_ROT: {
     summary: 'The staged images changed before activation (result).',
     remedy: 'Check the storage.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/transitions.ts#rottedAgain',
   },
   OTA_CANCELLED: {
     summary: 'The assignment was taken back before activation (result).',
@@ -120,12 +120,12 @@ export const deviceCodes = {
   OTA_ATTEMPTS_EXHAUSTED: {
     summary: 'The release failed on this device as often as is allowed.',
     remedy: 'Publish a corrected release under a higher version.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },
   OTA_FALLBACK: {
     summary: 'The device runs an older confirmed group outside a trial.',
     remedy: 'The agent repairs the confirmed release or installs a higher one.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/core/transitions.ts#idleBoot',
   },
   OTA_STATE_LOST: {
     summary: 'No copy of the record could be read; the device stays on what it runs.',
@@ -140,17 +140,17 @@ export const deviceCodes = {
   OTA_FREEZE_SUSPECTED: {
     summary: 'Nothing valid was heard from the server for longer than configured.',
     remedy: "Check the network and whether the server's roles are renewed.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },
   OTA_TIME_SIGNED: {
     summary: "The director's signed time is used until the next boot.",
     remedy: "Check the device's clock.",
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },
   OTA_LOG_GAP: {
     summary: 'Entries were dropped to keep the log within its size.',
     remedy: 'Nothing to do; the gap is signed.',
-    decidedIn: 'packages/agent/src/#',
+    decidedIn: 'packages/agent/src/durable/event-log.ts#announceGap',
   },
   OTA_CONFIG: {
     summary: "The agent's configuration file has a field that is not as expected.",

@@ -12,7 +12,8 @@ import {
   logOnly,
   settleFailure,
 } from './moves.ts';
-import type { DeviceState } from './record.ts';
+import type { Facts, MachineEvent } from './effects.ts';
+import type { Attempt, DeviceState } from './record.ts';
 import {
   all,
   always,
@@ -31,6 +32,22 @@ import {
   type Transition,
 } from './rows.ts';
 
+function didNotBoot(record: DeviceState, attempt: Attempt, _event: MachineEvent, facts: Facts) {
+  const reason = `group ${attempt.group} was tried and never reached the agent`;
+  return failWith(record, attempt, { code: 'OTA_FAIL_BOOT', reason }, facts);
+}
+
+function notTried(record: DeviceState, attempt: Attempt) {
+  const again = { ...attempt, notTried: attempt.notTried + 1 };
+  const reason = `group ${attempt.group} was armed and not tried`;
+  return backToStaged(record, again, { code: 'OTA_NOT_TRIED', reason });
+}
+
+function neverTried(record: DeviceState, attempt: Attempt, _event: MachineEvent, facts: Facts) {
+  const reason = `armed ${attempt.notTried + 1} times and never tried`;
+  return failWith(record, attempt, { code: 'OTA_NOT_TRIED', reason }, facts);
+}
+
 export const trialRows: readonly Transition[] = [
   row(['Pending', 'booted', 'Trial'], 'booted into the trial', all(inTarget, triesLeft), trialBoot4),
   row(
@@ -45,43 +62,18 @@ export const trialRows: readonly Transition[] = [
       reason: 'the agent restarted before the device did',
     }),
   ),
-  row(
-    ['Pending', 'booted', 'Failing'],
-    'did not boot',
-    all(inOther, not(sameBoot), tryUsed),
-    (record, attempt, _event, facts) =>
-      failWith(
-        record,
-        attempt,
-        { code: 'OTA_FAIL_BOOT', reason: `group ${attempt.group} was tried and never reached the agent` },
-        facts,
-      ),
-  ),
+  row(['Pending', 'booted', 'Failing'], 'did not boot', all(inOther, not(sameBoot), tryUsed), didNotBoot),
   row(
     ['Pending', 'booted', 'Staged'],
     'not tried',
     all(inOther, not(sameBoot), not(tryUsed), mayWaitAgain),
-    (record, attempt) =>
-      backToStaged(
-        record,
-        { ...attempt, notTried: attempt.notTried + 1 },
-        {
-          code: 'OTA_NOT_TRIED',
-          reason: `group ${attempt.group} was armed and not tried`,
-        },
-      ),
+    notTried,
   ),
   row(
     ['Pending', 'booted', 'Failing'],
     'never tried',
     all(inOther, not(sameBoot), not(tryUsed), not(mayWaitAgain)),
-    (record, attempt, _event, facts) =>
-      failWith(
-        record,
-        attempt,
-        { code: 'OTA_NOT_TRIED', reason: `armed ${attempt.notTried + 1} times and never tried` },
-        facts,
-      ),
+    neverTried,
   ),
   row(['Pending', 'not-now', 'Staged'], 'not now', always, (record, attempt, event) =>
     backToStaged(record, attempt, { code: 'OTA_WAITING', reason: event.reason }),

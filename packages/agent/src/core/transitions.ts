@@ -6,9 +6,9 @@
  * function of `moves.ts`.
  */
 import type { AttemptState } from '@airlock/protocol';
-import type { Effect, EventKind, Facts } from './effects.ts';
+import type { Effect, EventKind, Facts, MachineEvent } from './effects.ts';
 import { beginAttempt, carryOnBegin, failWith, restartForTrial, writeAgain, writeOn } from './moves.ts';
-import type { DeviceState } from './record.ts';
+import type { Attempt, DeviceState } from './record.ts';
 import {
   always,
   failWith3,
@@ -36,6 +36,39 @@ function strayArming({ boot, bootedGroup }: Facts): readonly Effect[] {
   return [{ kind: 'disarm', step: 'back.a', group: trial }];
 }
 
+function idleBoot(record: DeviceState, _event: MachineEvent, facts: Facts) {
+  const fallback = {
+    kind: 'log',
+    code: 'OTA_FALLBACK',
+    reason: `confirmed is ${record.confirmed.group}`,
+  } as const;
+  const effects: readonly Effect[] = [
+    ...strayArming(facts),
+    { kind: 'restore-starts', group: facts.bootedGroup },
+    { kind: 'log', code: 'OTA_BOOT', reason: `group ${facts.bootedGroup}` },
+    ...(record.confirmed.group === facts.bootedGroup ? [] : [fallback]),
+  ];
+  return { record, effects };
+}
+
+function markStaged(record: DeviceState, attempt: Attempt) {
+  const next: DeviceState = { ...record, state: 'Staged', attempt: { ...attempt, staged: true } };
+  const effects: readonly Effect[] = [
+    { kind: 'write-record', step: 'begin.e', record: next },
+    { kind: 'log', code: 'OTA_STAGED', reason: `group ${attempt.group}` },
+  ];
+  return { record: next, effects };
+}
+
+function rottedAgain(record: DeviceState, attempt: Attempt, _event: MachineEvent, facts: Facts) {
+  return failWith(
+    record,
+    attempt,
+    { code: 'OTA_FAIL_ROT', reason: 'the staged images changed again' },
+    facts,
+  );
+}
+
 const idleRows: readonly Transition[] = [
   {
     name: 'booted, nothing to do',
@@ -43,23 +76,7 @@ const idleRows: readonly Transition[] = [
     event: 'booted',
     to: 'Idle',
     when: (record, facts) => !strayTrial(record, facts),
-    take: (record, _event, facts) => ({
-      record,
-      effects: [
-        ...strayArming(facts),
-        { kind: 'restore-starts', group: facts.bootedGroup },
-        { kind: 'log', code: 'OTA_BOOT', reason: `group ${facts.bootedGroup}` },
-        ...(record.confirmed.group === facts.bootedGroup
-          ? []
-          : [
-              {
-                kind: 'log',
-                code: 'OTA_FALLBACK',
-                reason: `confirmed is ${record.confirmed.group}`,
-              } as const,
-            ]),
-      ],
-    }),
+    take: idleBoot,
   },
   {
     name: 'booted into a trial that nobody began',
@@ -109,16 +126,7 @@ const stagingRows: readonly Transition[] = [
     record,
     effects: writeOn(attempt, facts),
   })),
-  row(['Fetching', 'staged', 'Staged'], 'written and read back', always, (record, attempt) => {
-    const next: DeviceState = { ...record, state: 'Staged', attempt: { ...attempt, staged: true } };
-    return {
-      record: next,
-      effects: [
-        { kind: 'write-record', step: 'begin.e', record: next },
-        { kind: 'log', code: 'OTA_STAGED', reason: `group ${attempt.group}` },
-      ],
-    };
-  }),
+  row(['Fetching', 'staged', 'Staged'], 'written and read back', always, markStaged),
   row(['Fetching', 'fail', 'Failing'], 'could not be staged', always, failWith3),
   row(['Staged', 'booted', 'Staged'], 'waits on', inOther, (record, attempt, _event, facts) => ({
     record,
@@ -151,13 +159,7 @@ const stagingRows: readonly Transition[] = [
     mayWriteAgain,
     (record, attempt, _event, facts) => writeAgain(record, attempt, facts),
   ),
-  row(
-    ['Staged', 'rotted', 'Failing'],
-    'bit rot again',
-    not(mayWriteAgain),
-    (record, attempt, _event, facts) =>
-      failWith(record, attempt, { code: 'OTA_FAIL_ROT', reason: 'the staged images changed again' }, facts),
-  ),
+  row(['Staged', 'rotted', 'Failing'], 'bit rot again', not(mayWriteAgain), rottedAgain),
   row(['Staged', 'fail', 'Failing'], 'refused, withdrawn or cancelled', always, failWith3),
 ];
 
