@@ -11,7 +11,7 @@ import { addDevice, addRelease, type Run, said, scenario } from './run.ts';
 const factoryVersion = 10;
 const version = 11;
 const fillerBytes = 5_000_000;
-const cutMsMax = 60_000;
+const cutMsMax = 90_000;
 
 export async function cutsLane(run: Run, seed: number): Promise<void> {
   const factory = await addRelease(run, { version: factoryVersion, agent: 'volatile' });
@@ -52,7 +52,7 @@ export async function cutsLane(run: Run, seed: number): Promise<void> {
     const done = `the power is cut while ${words} (seed ${seed}), and comes back`;
     await scenario(run, { number, requirement: 'REQ-OTA-APPLY-03', done }, async () => {
       const cut = await virtual.waitForCut(index + 1, cutMsMax);
-      const entry = await device.waitForCode(code, { version, limitMs: 60_000 });
+      const entry = await device.waitForCode(code, { version, limitMs: 90_000 });
       const what = `${cut.kept} unflushed writes kept, ${cut.lost} lost, ${cut.torn} torn`;
       const now = readRecord(folder.stateFolder);
       const confirmed = code === 'OTA_CONFIRMED' && now?.confirmed.version !== version;

@@ -13,6 +13,10 @@ export async function networkLane(run: Run): Promise<void> {
   const device = await addDevice(run, 'pump-12');
   const from = join(device.given, 'agent.json');
   const { folder } = device;
+  // One boot with the truth: `check` asks the kernel which group runs.
+  device.virtual.powerOn();
+  await device.waitForCode('OTA_BOOT');
+  await device.virtual.killAgent();
   await scenario(
     run,
     {

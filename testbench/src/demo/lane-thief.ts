@@ -98,7 +98,7 @@ async function withQuality(theft: Theft): Promise<void> {
     { number: '5b', requirement, done: 'the same release after quality signed' },
     async () => {
       await run.company.approve(needsQuality, ['quality']);
-      return said(await device.waitForCode('OTA_CONFIRMED', { version: needsQuality, limitMs: 60_000 }));
+      return said(await device.waitForCode('OTA_CONFIRMED', { version: needsQuality, limitMs: 90_000 }));
     },
   );
 }
@@ -167,7 +167,7 @@ async function seenByDevice({ run, device }: Theft, what: string): Promise<void>
 
 async function refused({ device, toldFrom }: Theft, code: string, version: number): Promise<Found> {
   const before = readRecord(device.folder.stateFolder);
-  const found = said(await device.waitForCode(code, { version, limitMs: 60_000, from: toldFrom }));
+  const found = said(await device.waitForCode(code, { version, limitMs: 90_000, from: toldFrom }));
   const after = readRecord(device.folder.stateFolder);
   return after?.confirmed.version === before?.confirmed.version
     ? found

@@ -24,7 +24,8 @@ export interface RecordView {
 export class LogReader {
   readonly entries: LogEntry[] = [];
   readonly #file: string;
-  #next = 0;
+  /** Cell of the next entry: an entry stands at its sequence number, and the first one is number 1. */
+  #next = 1;
 
   constructor(stateFolder: string) {
     this.#file = join(stateFolder, 'log');

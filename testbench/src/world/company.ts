@@ -13,7 +13,7 @@ import { waitUntil } from '../waiting.ts';
 
 const airlockProgram = fileURLToPath(new URL('../../../packages/cli/bin/airlock.mjs', import.meta.url));
 /** The longest act uploads an image of 150 MB on a busy machine. */
-const actMsMax = 60_000;
+const actMsMax = 120_000;
 
 export const product = 'infusion-pump';
 export const functionNames = ['engineering', 'quality'] as const;
@@ -81,7 +81,7 @@ export class Company {
     this.#server = server;
     let over = false;
     void server.ended.then(() => (over = true));
-    await waitUntil('the server to listen', 20_000, () => {
+    await waitUntil('the server to listen', 60_000, () => {
       const text = readFileSync(logFile, 'utf8');
       if (over) throw new Error(`the server ended: ${text}`);
       return text.includes('"listening"') ? true : undefined;

@@ -44,7 +44,7 @@ export interface WaitOptions {
   readonly from?: number;
 }
 
-const waitMsDefault = 45_000;
+const waitMsDefault = 90_000;
 
 export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
   const root = join(options.folder, options.id);
