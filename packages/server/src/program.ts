@@ -12,7 +12,7 @@ import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
 import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
 import { onlineKeysFolder, serverVersion, startServer, withStore } from './server.ts';
 
-export const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
+const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
 
   run                                  serve devices and people until SIGTERM; prints one JSON line when ready
   online-keys --for director           make the director's online keys (once), print the public halves as JSON

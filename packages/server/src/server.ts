@@ -48,7 +48,7 @@ export interface ServerOptions {
 const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) };
 
 /** Where a folder's parts are. */
-export const databaseFile = (config: ServerConfig): string => path.join(config.folder, 'data.sqlite');
+const databaseFile = (config: ServerConfig): string => path.join(config.folder, 'data.sqlite');
 export const onlineKeysFolder = (config: ServerConfig): string => path.join(config.folder, 'online-keys');
 
 /** Starts both listeners. Errors: API_CONFIG, API_KEYS, API_PORT_TAKEN, API_FOLDER_IN_USE. */

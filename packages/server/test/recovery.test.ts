@@ -109,11 +109,11 @@ test('TEST-OTA-423 REQ-OTA-POL-05: the missing file, handed back: the server pub
 });
 
 test('TEST-OTA-424 REQ-OTA-ROLL-03: a snapshot with less than a third of its life left, at a start of the server: signed anew', async () => {
-  const before = Number((await productView())['snapshotVersion']);
+  const old = Number((await productView())['snapshotVersion']);
   world.clock.moved += 5 * 86_400;
   await world.restart();
-  let now = before;
+  let now = old;
   const giveUp = Date.now() + 20_000;
-  while (now === before && Date.now() < giveUp) now = Number((await productView())['snapshotVersion']);
-  assert.ok(now >= before + 5 * 86_400, `${now} after ${before}`);
+  while (now === old && Date.now() < giveUp) now = Number((await productView())['snapshotVersion']);
+  assert.ok(now >= old + 5 * 86_400, `${now} after ${old}`);
 });

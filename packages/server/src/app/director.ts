@@ -100,7 +100,7 @@ export async function storeDirectorSet(
 }
 
 /** What is assigned to a device, with its manifest's bytes. */
-export async function assignedTo(store: StoreParts, device: string): Promise<Assigned | undefined> {
+async function assignedTo(store: StoreParts, device: string): Promise<Assigned | undefined> {
   const row = await store.assignment(device);
   return row && (await withManifest(store, row));
 }

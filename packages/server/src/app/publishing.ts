@@ -45,7 +45,7 @@ export interface ProposalRequest {
   readonly caller: string;
 }
 
-export const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
+const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
   `"${row.version}.${row.revision}"`;
 
 /** Takes a role file with at least one valid signature; publishes when it is enough. See the error table for codes. */

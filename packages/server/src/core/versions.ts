@@ -20,11 +20,6 @@ export function nextOnlineVersion(last: number | undefined, now: UtcSeconds): nu
   return Math.max((last ?? 0) + 1, now);
 }
 
-/** Renewal is due when only a third of the life remains. */
-export function isRenewalDue(expires: UtcSeconds, life: number, now: UtcSeconds): boolean {
-  return expires - now <= Math.floor(life / 3);
-}
-
 /** Owners as the store names them. */
 export const directorOwner = 'director';
 export const imageOwner = (product: string): string => `image:${product}`;

@@ -104,7 +104,7 @@ export interface World {
   close(): Promise<void>;
 }
 
-export const day = 86_400;
+const day = 86_400;
 
 export async function makeWorld(): Promise<World> {
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-server-'));
@@ -233,7 +233,7 @@ export function directorRoot(world: World, version = 1): string {
   return text(signDraft(draft, [root]));
 }
 
-export function policyBytes(world: World): Uint8Array {
+function policyBytes(world: World): Uint8Array {
   const { engineering, quality } = world.keys;
   const holder = (signer: Signer, name: string) => ({
     keyId: signer.publicKey.keyId,

@@ -19,7 +19,7 @@ export interface DeviceIdentity {
 }
 
 /** The device of a socket, or why there is none (for the log only, never for the client). */
-export function identifyDevice(
+function identifyDevice(
   socket: TLSSocket,
   store: Pick<Store, 'deviceByCertificate'>,
   nowMs: number,

@@ -13,7 +13,7 @@ const refusedStatus = 422;
 
 const entries: ReadonlyMap<string, ErrorEntry> = new Map(Object.entries({ ...trustErrors, ...apiCodes }));
 
-export function statusOf(code: string): number {
+function statusOf(code: string): number {
   return entries.get(code)?.httpStatus ?? (entries.has(code) ? refusedStatus : 500);
 }
 
