@@ -10,7 +10,7 @@ import type { GroupLetter, Manifest } from '@airlock/trust';
 import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
 import type { Attempt, DeviceState } from './core/record.ts';
-import type { ExecutorParts, Stop } from './executor.ts';
+import type { ExecutorParts, Stop } from './executor-parts.ts';
 import { proveImages, writeImages } from './executor-images.ts';
 import { runSelfTest } from './executor-self-test.ts';
 import { confirmedStartsDefault, type BootControl, type BootControlState } from './ports/boot-control.ts';

@@ -21,7 +21,7 @@ import {
 import { manifestUnknown, otherGroup, type Attempt, type DeviceState } from './core/record.ts';
 import type { GroupManifests } from './durable/group-manifests.ts';
 import { bootedOf } from './executor-report.ts';
-import type { Judgement } from './executor.ts';
+import type { Judgement } from './executor-parts.ts';
 import { isAboutRelease } from './executor-trust.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 

@@ -6,43 +6,12 @@
  * error goes up. What to do is `core/`'s to decide; when to begin or activate is the agent's.
  */
 import type { DeviceCode } from '@airlock/protocol';
-import type { UtcSeconds } from '@airlock/trust';
 import type { Effect, Facts, MachineEvent } from './core/effects.ts';
 import { step } from './core/machine.ts';
-import type { Attempt, DeviceState } from './core/record.ts';
-import type { EventLog } from './durable/event-log.ts';
-import type { GroupManifests } from './durable/group-manifests.ts';
-import type { RecordStore } from './durable/record-store.ts';
+import type { DeviceState } from './core/record.ts';
 import { EffectRunner, readBoot, type Outcome } from './executor-effects.ts';
-import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
-
-/** What the verdict, computed again, means for the attempt under way. */
-export type Judgement =
-  | { readonly kind: 'go' }
-  | { readonly kind: 'wait'; readonly reason: string }
-  | { readonly kind: 'end'; readonly code: DeviceCode; readonly reason: string };
-
-export interface ExecutorParts {
-  readonly ports: AgentPorts;
-  readonly settings: AgentSettings;
-  readonly records: RecordStore;
-  readonly manifests: GroupManifests;
-  readonly log: EventLog;
-  /** The verdict on the attempt, on what is held, at this moment. */
-  judge(attempt: Attempt): Promise<Judgement>;
-  /** Throws TransportError. */
-  reachServer(): Promise<void>;
-  now(): UtcSeconds;
-  /** The stricter of device and assignment. */
-  bytesPerSecondMax(): number | undefined;
-}
-
-/** Why a list of effects ended early without an event. */
-export interface Stop {
-  readonly kind: 'waiting' | 'failed';
-  readonly code: DeviceCode;
-  readonly reason: string;
-}
+import type { ExecutorParts, Stop } from './executor-parts.ts';
+import { tuningDefault } from './settings.ts';
 
 export interface Executor {
   record(): DeviceState;

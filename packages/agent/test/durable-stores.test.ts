@@ -20,7 +20,11 @@ import { Power, SimDisk } from './support/sim-disk.ts';
 const plain = () => '';
 const port = (disk: SimDisk, power = new Power()) => disk.port(power, plain);
 
-const sha256 = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64 });
+const sha256 = fc.string({
+  unit: fc.constantFrom(...Array.from('0123456789abcdef')),
+  minLength: 64,
+  maxLength: 64,
+});
 const version = fc.integer({ min: 0, max: 2_147_483_647 });
 const group = fc.constantFrom<GroupLetter>('A', 'B');
 /** As the parser makes them: plain objects. */
