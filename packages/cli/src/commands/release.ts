@@ -217,7 +217,9 @@ export function manifestLines(manifest: Manifest, sha256: string): string {
     ...(manifest.notes === '' ? [] : ([['notes', manifest.notes]] satisfies [string, string][])),
     ['manifest', `sha256 ${sha256}`],
   ];
-  return rows.map(([name, text]) => `  ${plain(name).padEnd(14)} ${plain(text)}\n`).join('');
+  return rows
+    .map(([name, text]) => `  ${plain(name).padEnd(14)} ${plain(text.replaceAll('\n', ' / '))}\n`)
+    .join('');
 }
 
 async function runShow(context: Context): Promise<void> {
