@@ -104,8 +104,8 @@ async function answer(
     return;
   }
   const path = incoming.url ?? '/';
-  const isCheckIn = path.startsWith(checkInPath);
-  // A check-in is asked anew as if nothing were held, so that there is always a whole answer to lie about.
+  const isCheckIn = tamper !== undefined && path.startsWith(checkInPath);
+  // To lie, a check-in is asked as if nothing were held, so that there is always a whole answer to lie about.
   const askFor = isCheckIn ? emptyCheckIn(path) : path;
   const headers = isCheckIn ? {} : passedOn(incoming);
   const real = await ask(options, device, { path: askFor, method: incoming.method ?? 'GET', headers, body });
@@ -134,7 +134,7 @@ function emptyCheckIn(path: string): string {
 
 function passedOn(incoming: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const name of ['content-type', 'range', 'accept', 'if-range']) {
+  for (const name of ['content-type', 'range', 'accept', 'if-range', 'if-none-match']) {
     const value = incoming.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }

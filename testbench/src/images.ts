@@ -4,12 +4,12 @@
  * Order, owners and times are fixed, so that the same inputs give the same bytes. Programs (agent, self-tests, hooks,
  * identity) come first and the payload last, so that the virtual device's kernel can stop reading before it.
  */
+import { createCipheriv } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
-import { seededRandom } from './random.ts';
 import { agentEntry, payloadFolder } from './virtual-device/kernel.ts';
 
 /** Every entry bears this time, or two builds of one version would differ. */
@@ -72,10 +72,9 @@ async function filesBelow(folder: string): Promise<readonly string[]> {
     .sort();
 }
 
-/** Bytes that do not compress and are the same for the same version. */
+/** Bytes that do not compress and are the same for the same version: a key stream, since that is fast to make. */
 export function filler(length: number, seed: number): Uint8Array {
-  const words = new Uint32Array(Math.ceil(length / 4));
-  const random = seededRandom(seed);
-  for (let index = 0; index < words.length; index += 1) words[index] = random.fraction() * 2 ** 32;
-  return new Uint8Array(words.buffer, 0, length);
+  const key = Buffer.alloc(16);
+  key.writeUInt32LE(seed);
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }

@@ -130,9 +130,9 @@ for (const [index, seed] of [3, 11].entries()) {
     await world.company.assign(device.id, version);
     await virtual.waitForCut(5, 120_000);
     await device.waitForCode('OTA_CONFIRMED', { version });
-    const after = await idle(device);
+    const done = await idle(device);
     await virtual.killAgent();
-    assert.deepEqual([after.confirmed.version, after.confirmed.group, after.floor], [version, 'B', version]);
+    assert.deepEqual([done.confirmed.version, done.confirmed.group, done.floor], [version, 'B', version]);
     assert.deepEqual(results(device, version), ['OTA_CONFIRMED']);
   });
 }

@@ -43,6 +43,7 @@ export class VirtualDevice {
   #life: Promise<void> | undefined;
   #failure: Error | undefined;
   #boots = 0;
+  #agentPid: number | undefined;
   readonly #plans: CutPlan[] = [];
   #cutWaits = false;
   #kill: (() => void) | undefined;
@@ -58,6 +59,11 @@ export class VirtualDevice {
   /** Number of times the boot loader started a group. */
   get boots(): number {
     return this.#boots;
+  }
+
+  /** The agent that runs now; undefined between two boots. */
+  get agentPid(): number | undefined {
+    return this.#agentPid;
   }
 
   /** Switches the device on; it boots, and boots again whenever it restarts. */
@@ -148,6 +154,7 @@ export class VirtualDevice {
       env: this.#options.volatile ? { [scratchVariable]: this.#scratch } : {},
     });
     this.#kill = () => killGroup(child);
+    this.#agentPid = child.pid;
     let over = false;
     const end = ended.then((how) => {
       over = true;
@@ -158,6 +165,7 @@ export class VirtualDevice {
       if (existsSync(this.folder.rebootFile)) return true;
       return over || !this.#powered ? false : undefined;
     });
+    this.#agentPid = undefined;
     killGroup(child);
     return { ...(await end), asked };
   }
