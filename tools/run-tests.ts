@@ -1,20 +1,22 @@
 /**
  * `npm test`: every test of the repository; the last line is `N passed, N failed, N skipped`.
  *
- * The tests of one package share a process, which is many times faster than one per file; those of testbench
- * start servers and devices and get a process per file. A group that ends before its reporter does counts as a
+ * The tests of one package share a process, which is many times faster than one per file. Where a file has hooks of
+ * its own (`before`, `after`) each file gets a process, since in a shared one they would be everybody's. A group that ends before its reporter does counts as a
  * failure. `npm test -- trust agent` runs only these groups and leaves the results for `npm run trace` alone.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { environment, print, repositoryFiles, repositoryRoot } from './lib/repository.ts';
+import { environment, print, readText, repositoryFiles, repositoryRoot } from './lib/repository.ts';
 import { encodeRun, readReport, resultsFile, type TestResult } from './trace/results.ts';
 
 interface Group {
   readonly name: string;
   readonly files: readonly string[];
   readonly isolation: 'none' | 'process';
+  /** It measures times and waits on processes: it runs when nothing else does. */
+  readonly endToEnd: boolean;
   /** One test that takes longer has failed. */
   readonly testSecondsMax: number;
   /** The whole group is stopped after so long: a test that hangs must not hang everything. */
@@ -27,15 +29,21 @@ const endToEndTestSecondsMax = 10 * 60; // the demo alone may take three minutes
 const endToEndGroupSecondsMax = 40 * 60;
 const groupsAtOnce = 2; // the cores of the smallest machine that this is built on
 
+function hasHooks(file: string): boolean {
+  return /^(?:before|after)(?:Each)?\(/m.test(readText(repositoryRoot, file));
+}
+
 function findGroups(): Group[] {
   const tests = repositoryFiles(repositoryRoot).filter((name) => name.endsWith('.test.ts'));
   const folders = [...new Set(tests.map((name) => name.split('/test/')[0] ?? ''))];
   return folders.map((folder) => {
     const endToEnd = folder === 'testbench';
+    const files = tests.filter((name) => name.startsWith(`${folder}/test/`));
     return {
       name: path.basename(folder),
-      files: tests.filter((name) => name.startsWith(`${folder}/test/`)),
-      isolation: endToEnd ? 'process' : 'none',
+      files,
+      isolation: endToEnd || files.some(hasHooks) ? 'process' : 'none',
+      endToEnd,
       testSecondsMax: endToEnd ? endToEndTestSecondsMax : unitTestSecondsMax,
       groupSecondsMax: endToEnd ? endToEndGroupSecondsMax : unitGroupSecondsMax,
     };
@@ -116,9 +124,8 @@ const groups = known.filter((group) => wanted.length === 0 || wanted.includes(gr
 rmSync(path.join(repositoryRoot, '.cache/results'), { recursive: true, force: true });
 mkdirSync(path.join(repositoryRoot, '.cache/results'), { recursive: true });
 
-const unitResults = await runAll(groups.filter((group) => group.isolation === 'none'));
-// End-to-end tests measure times and wait on processes: they run when nothing else does.
-const endResults = await runAll(groups.filter((group) => group.isolation === 'process'));
+const unitResults = await runAll(groups.filter((group) => !group.endToEnd));
+const endResults = await runAll(groups.filter((group) => group.endToEnd));
 const results = [...unitResults, ...endResults];
 if (wanted.length === 0)
   writeFileSync(path.join(repositoryRoot, resultsFile), encodeRun({ commit: headCommit(), results }));
