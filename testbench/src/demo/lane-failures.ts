@@ -1,7 +1,6 @@
 /**
  * Scenarios 3, 8, 9 and 10: releases that are signed and approved, and yet may not stay - through the real server.
- *
- * Each has a device of its own, so that none waits for another's back-off.
+ * One device meets them one after the other, and each time goes on with what it had.
  */
 import { chmodSync, closeSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,11 +17,12 @@ const brokenVersion = 25;
 const bigVersion = 26;
 
 export async function failuresLane(run: Run): Promise<void> {
+  const device = await addDevice(run, 'pump-2');
+  device.virtual.powerOn();
   await scenario(
     run,
     { number: '9', requirement: 'REQ-OTA-VERIFY-03', done: 'a critical self-test fails in the new version' },
     async () => {
-      const device = await poweredOn(run, 'pump-9');
       await addRelease(run, { version: failingVersion, selfTest: 'fails' });
       return await rolledBack(run, device, 'OTA_FAIL_SELFTEST', failingVersion);
     },
@@ -35,7 +35,6 @@ export async function failuresLane(run: Run): Promise<void> {
       done: 'a version that never confirms: its agent does not start',
     },
     async () => {
-      const device = await poweredOn(run, 'pump-10');
       await addRelease(run, { version: brokenVersion, agent: 'broken' });
       const found = await rolledBack(run, device, 'OTA_FAIL_BOOT', brokenVersion);
       return { ...found, answer: `${found.answer}; the boot loader fell back after its tries` };
@@ -45,7 +44,6 @@ export async function failuresLane(run: Run): Promise<void> {
     run,
     { number: '3', requirement: 'REQ-OTA-SIGN-01', done: 'one bit of the image is flipped at the server' },
     async () => {
-      const device = await poweredOn(run, 'pump-3');
       const release = await addRelease(run, { version: flippedVersion });
       flipBit(run, release);
       return await rolledBack(run, device, 'OTA_FAIL_HASH', flippedVersion);
@@ -55,17 +53,11 @@ export async function failuresLane(run: Run): Promise<void> {
     run,
     { number: '8', requirement: 'REQ-OTA-MAN-01', done: 'the image is larger than the slot' },
     async () => {
-      const device = await poweredOn(run, 'pump-8');
       await addRelease(run, { version: bigVersion, fillerBytes: 20_000_000 });
       return await rolledBack(run, device, 'OTA_SLOT_TOO_SMALL', bigVersion);
     },
   );
-}
-
-async function poweredOn(run: Run, id: string): Promise<Device> {
-  const device = await addDevice(run, id);
-  device.virtual.powerOn();
-  return device;
+  await device.virtual.killAgent();
 }
 
 /** Assigns, waits for the answer, and sees that the device still runs and trusts what it had. */
@@ -76,7 +68,6 @@ async function rolledBack(run: Run, device: Device, code: string, version: numbe
     const now = readRecord(device.folder.stateFolder);
     return now?.state === 'Idle' ? now : undefined;
   });
-  await device.virtual.killAgent();
   const { confirmed, floor } = record;
   const stayed = confirmed.version === run.factory.version && floor === run.factory.version;
   return stayed ? found : { ...found, fault: `confirmed ${confirmed.version}, floor ${floor}` };
