@@ -9,6 +9,8 @@ import { SimDevice, type World } from './support/sim-device.ts';
 
 interface Scenario {
   prepare: (world: World) => void;
+  /** Release 3 over release 2, whose predecessor stays armed as the fallback until it is overwritten. */
+  fallbackArmed?: boolean;
   versions: readonly number[];
   check: (device: SimDevice, where: string) => Promise<void>;
 }
@@ -18,6 +20,11 @@ async function readyDevice(scenario: Scenario): Promise<SimDevice> {
   device.world.company.release(2);
   device.world.company.publish(2);
   scenario.prepare(device.world);
+  if (scenario.fallbackArmed === true) {
+    await device.settle();
+    device.world.company.release(3);
+    device.world.company.publish(3);
+  }
   return device;
 }
 
@@ -115,4 +122,17 @@ test('TEST-OTA-221 REQ-OTA-APPLY-03, REQ-OTA-VERIFY-02: an update with a failing
 
 test('TEST-OTA-222 REQ-OTA-APPLY-03: a good update, cut before every durable operation and again during the recovery: it is confirmed all the same', async () => {
   for (const later of [9]) assert.ok((await cutEverywhere(good, () => later)) > 60);
+});
+
+test('TEST-OTA-248 REQ-OTA-APPLY-09, REQ-OTA-APPLY-03: an update over an armed fallback, cut before every durable operation: the fallback is out of the boot order before its first byte is lost', async () => {
+  const cuts = await cutEverywhere({
+    prepare: () => undefined,
+    fallbackArmed: true,
+    versions: [1, 2, 3],
+    check: async (device, where) => {
+      const { confirmed, floor } = await device.record();
+      assert.deepEqual([confirmed.version, floor], [3, 3], where);
+    },
+  });
+  assert.ok(cuts > 60);
 });
