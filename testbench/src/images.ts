@@ -63,6 +63,19 @@ async function addTree(tar: Pack, from: string): Promise<void> {
   }
 }
 
+/** Bytes that a file or folder takes in an image: each file is padded to, and headed by, blocks of a tar. */
+export async function payloadBytes(from: string): Promise<number> {
+  const block = 512;
+  const kind = await stat(from);
+  let bytes = 0;
+  for (const file of kind.isFile() ? [from] : await filesBelow(from)) {
+    const { size } = await stat(file);
+    // Four blocks of heads: a long name has three of its own.
+    bytes += Math.ceil(size / block) * block + 4 * block;
+  }
+  return bytes;
+}
+
 /** Plain files below a folder, in one order on every machine; links are left out. */
 async function filesBelow(folder: string): Promise<readonly string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -55,6 +55,9 @@ export async function benchInstall(
   const small = await install(bench, 2, sizes.small);
   const release = await makeRelease(bench, 3, sizes.large);
   const device = await bench1GiB(bench);
+  // The server hands an image only to a device that it is assigned to; switched off, the device does not take it yet.
+  await device.virtual.killAgent();
+  await company.assign(device.id, release.version);
   const before = await pipeline(bench, device, release);
   const large = await installRelease(bench, device, release);
   const after = await pipeline(bench, device, release);
@@ -162,8 +165,8 @@ async function install(bench: Bench, version: number, bytes: number): Promise<In
 async function installRelease(bench: Bench, device: Device, release: Release): Promise<Installed> {
   bench.tell(`the agent installs version ${release.version}`);
   const { virtual } = device;
-  const pid = virtual.agentPid;
-  if (pid === undefined) throw new Error('no agent runs');
+  virtual.powerOn();
+  const pid = await virtual.waitFor('an agent', 60_000, () => virtual.agentPid);
   const memory = sampleMemory(pid);
   const wait = { version: release.version, limitMs: installMsMax };
   await bench.company.assign(device.id, release.version);

@@ -2,13 +2,15 @@
  * Scenarios 1, 2 and 14: a real software tree of more than 100 MB is installed, the next version over it, and the
  * confirmed device is then unplugged again and again.
  */
+import { payloadBytes } from '../images.ts';
 import { readRecord } from '../virtual-device/device-view.ts';
 import { readBootFile } from '../virtual-device/boot-file.ts';
 import { confirmedStartsDefault } from '@airlock/agent';
 import type { Device } from '../world/device.ts';
 import { addDevice, addRelease, type Found, type Run, said, scenario } from './run.ts';
 
-const bigSlotBytes = 320_000_000;
+/** Room in the slot beside the payload: agent, programs and filler of an image take 3 MB. */
+const slotSpareBytes = 16 << 20;
 const installMsMax = 90_000;
 const unplugs = 6;
 
@@ -19,7 +21,8 @@ export interface InstallInput {
 }
 
 export async function installsLane(run: Run, input: InstallInput): Promise<void> {
-  const device = await addDevice(run, 'pump-1', { slotBytes: bigSlotBytes });
+  const payloads = await Promise.all([payloadBytes(input.from), payloadBytes(input.to)]);
+  const device = await addDevice(run, 'pump-1', { slotBytes: Math.max(...payloads) + slotSpareBytes });
   device.virtual.powerOn();
   await scenario(
     run,

@@ -64,7 +64,7 @@ function readOptions(): Options {
   const lanes = values.only.split(',');
   const unknown = lanes.find((lane) => !Object.hasOwn(allLanes, lane));
   if (unknown !== undefined) throw new UsageError(`--only: there is no lane ${unknown}`);
-  const tree = join(repository, 'node_modules', 'node');
+  const tree = join(repository, 'node_modules', 'node', 'bin');
   const input = { from: resolve(values.from ?? tree), to: resolve(values.to ?? tree) };
   for (const [option, path] of Object.entries(input))
     if (!existsSync(path)) throw new UsageError(`--${option}: ${path} does not exist`);
