@@ -8,8 +8,8 @@
  */
 import {
   closeSync,
+  existsSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -35,7 +35,8 @@ type NameHeader = Extract<JournalHeader, { op: 'create' | 'rename' | 'remove' }>
 
 /** Applies or drops what is unflushed and empties the cache (a cut plan stays); idempotent. */
 export function settle(scratchFolder: string, fate: Fate): Settled {
-  mkdirSync(scratchFolder, { recursive: true });
+  // Gone with the whole device: making it anew would leave a folder behind after the clean-up.
+  if (!existsSync(scratchFolder)) return { kept: 0, lost: 0, torn: 0, namesKept: 0, namesUndone: 0 };
   const { writes, names } = unflushed(readJournal(scratchFolder));
   const random = fate.kind === 'power-cut' ? seededRandom(fate.seed) : undefined;
   const tally = { kept: 0, lost: 0, torn: 0, namesKept: 0, namesUndone: 0 };
