@@ -19,14 +19,16 @@ import {
   sha256Hex,
   trustLimits,
 } from '@airlock/trust';
+import { nodeDisk } from './adapters/node-disk.ts';
 import { bootControlOf, readBounded } from './compose.ts';
 import type { AgentConfig } from './config.ts';
 import { newRecord } from './core/record.ts';
 import { createBootFile } from './durable/boot-file.ts';
 import { createLogFile } from './durable/event-log.ts';
 import { groupManifests } from './durable/group-manifests.ts';
+import { proveSlot } from './durable/slot-writer.ts';
 import { createRecordFile } from './durable/record-store.ts';
-import { trustStore } from './durable/trust-store.ts';
+import { trustFileNames, trustStore } from './durable/trust-store.ts';
 import type { Disk } from './ports/disk.ts';
 import { tuningDefault } from './settings.ts';
 
@@ -81,6 +83,8 @@ export async function provision(
   const installed = await readInstalled(config, input);
   if (!installed.ok) return installed;
   const { manifest, manifestText } = installed.value;
+  const held = await verifyInstalled(config, input.group, manifest);
+  if (!held.ok) return held;
   const manifestSha256 = sha256Hex(new TextEncoder().encode(manifestText));
 
   const folder = config.stateFolder;
@@ -118,8 +122,34 @@ async function readInstalled(
   return ok({ manifest: manifest.value, manifestText: new TextDecoder().decode(bytes.value) });
 }
 
+/**
+ * The group must hold what the manifest says, on the medium: a record that claims a wrong content would make it the
+ * floor, the fallback and what a repair restores. Read only, so that a slot that is mounted can be looked at.
+ */
+async function verifyInstalled(
+  config: AgentConfig,
+  group: GroupLetter,
+  manifest: Manifest,
+): Promise<Result<undefined>> {
+  const disk = nodeDisk({ access: 'read' });
+  for (const { component, len, hash } of manifest.images) {
+    const path = config.slots[component]?.[group];
+    if (path === undefined) throw new Error(`component ${component} was judged known and has no slot`);
+    const proven = await proveSlot(disk, { path, len, hash });
+    if (!proven.ok) {
+      const { message } = proven.error;
+      return fail(
+        'OTA_NOT_INSTALLED',
+        `group ${group}, ${component}: ${message}`,
+        `slots.${component}.${group}`,
+      );
+    }
+  }
+  return ok(undefined);
+}
+
 /** What the stores in durable/ keep in the state folder. */
-const stateNames: ReadonlySet<string> = new Set(['record', 'trust.json', 'log']);
+const stateNames: ReadonlySet<string> = new Set(['record', 'log', ...trustFileNames]);
 
 /** Any trace of state refuses: a device whose record was lost must be found out about, not made new. */
 async function refuseExisting(config: AgentConfig, disk: Disk): Promise<Result<undefined>> {

@@ -133,9 +133,9 @@ export const deviceCodes = {
     decidedIn: 'packages/agent/src/executor-load.ts#noteLost',
   },
   OTA_STATE_REPAIRED: {
-    summary: 'One copy of the record was damaged and was written again from the other.',
+    summary: 'One copy of the stored state was damaged and was written again from another.',
     remedy: 'If it recurs, check the storage.',
-    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
+    decidedIn: 'packages/agent/src/executor-load.ts#repaired',
   },
   OTA_FREEZE_SUSPECTED: {
     summary: 'Nothing valid was heard from the server for longer than configured.',
@@ -146,6 +146,21 @@ export const deviceCodes = {
     summary: "The director's signed time is used until the next boot.",
     remedy: "Check the device's clock.",
     decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
+  },
+  OTA_CLOCK_NOT_SET: {
+    summary: 'The system clock is behind what the device knows to be past, and could not be set.',
+    remedy: 'Check the `clock` program of the configuration; updates do not depend on it.',
+    decidedIn: 'packages/agent/src/executor-load.ts#setClock',
+  },
+  OTA_INTERLOCK_NOT_TOLD: {
+    summary: 'The interlock could not be told of a trial or of its end; nothing waits for it.',
+    remedy: 'Check the interlock: it decides whether clinical use may begin.',
+    decidedIn: 'packages/agent/src/executor-interlock.ts#tellInterlock',
+  },
+  OTA_NOT_INSTALLED: {
+    summary: 'At provisioning, a slot does not hold the image of the manifest that was given as installed.',
+    remedy: 'Write the images of that release into the group, or give the manifest of what it holds.',
+    decidedIn: 'packages/agent/src/provision.ts#verifyInstalled',
   },
   OTA_LOG_GAP: {
     summary: 'Entries were dropped to keep the log within its size.',

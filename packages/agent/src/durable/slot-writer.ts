@@ -5,16 +5,14 @@
  * two pieces, whatever the image's length; hashing one piece overlaps with writing the one before; the proof reads
  * the medium, not a cache. It knows nothing of groups: that the slot may be written is the machine's to know.
  */
-import { createHash } from 'node:crypto';
+import { difference, imageDigest, type ImageIs } from '@airlock/image';
 import { fail, ok, type Result } from '@airlock/trust';
 import { DiskError, type Disk, type DiskFile } from '../ports/disk.ts';
 
-export interface ImageTarget {
+/** What a slot shall hold, as the manifest says it. */
+export interface ImageTarget extends ImageIs {
   /** Path of the slot: file or block device. */
   readonly path: string;
-  readonly len: number;
-  /** SHA-256 of the image, 64 lower-case hex digits. */
-  readonly hash: string;
 }
 
 /**
@@ -38,28 +36,24 @@ export async function writeSlot(
       }
       await writer.add(bytes);
     }
-    const hash = await writer.finish();
+    const came = await writer.finish();
     await file.flush();
-    if (received !== target.len) {
-      return fail('OTA_FAIL_HASH', `${received} bytes came instead of ${target.len}`, 'len');
-    }
-    return hash === target.hash
+    const differs = difference(came, target);
+    return differs === undefined
       ? ok(undefined)
-      : fail('OTA_FAIL_HASH', `the bytes that came have hash ${hash} instead of ${target.hash}`, 'hash');
+      : fail('OTA_FAIL_HASH', `what came for ${target.path}: ${differs.message}`, differs.field);
   });
 }
 
 /** Reads the image back from the medium and compares its hash. Code: OTA_FAIL_READBACK. */
 export async function proveSlot(disk: Disk, target: ImageTarget): Promise<Result<undefined>> {
   return withSlot(disk, target, 'OTA_FAIL_READBACK', async (file) => {
-    const hash = createHash('sha256');
-    let length = 0;
-    for await (const piece of file.readMedium(0, target.len)) {
-      hash.update(piece);
-      length += piece.length;
-    }
-    if (length === target.len && hash.digest('hex') === target.hash) return ok(undefined);
-    return fail('OTA_FAIL_READBACK', `${target.path} does not hold the image that was written`, 'hash');
+    const digest = imageDigest();
+    for await (const piece of file.readMedium(0, target.len)) digest.add(piece);
+    const differs = difference(digest.finish(), target);
+    return differs === undefined
+      ? ok(undefined)
+      : fail('OTA_FAIL_READBACK', `${target.path} holds another image: ${differs.message}`, differs.field);
   });
 }
 
@@ -87,7 +81,7 @@ async function withSlot(
 
 /** Two buffers in turn: while one is written, the other fills and is hashed. */
 function pieceWriter(file: DiskFile, pieceBytes: number) {
-  const hash = createHash('sha256');
+  const digest = imageDigest();
   let filling = new Uint8Array(pieceBytes);
   let resting = new Uint8Array(pieceBytes);
   let filled = 0;
@@ -99,7 +93,7 @@ function pieceWriter(file: DiskFile, pieceBytes: number) {
     writing = file.write(position, piece);
     // The rejection is seen by the next await; until then it must not count as unhandled.
     writing.catch(() => undefined);
-    hash.update(piece);
+    digest.add(piece);
     position += filled;
     [filling, resting] = [resting, filling];
     filled = 0;
@@ -116,10 +110,10 @@ function pieceWriter(file: DiskFile, pieceBytes: number) {
     },
     /** Waits for the write under way, so that the descriptor is not closed under it. */
     stop: () => writing,
-    async finish(): Promise<string> {
+    async finish(): Promise<ImageIs> {
       if (filled > 0) await send();
       await writing;
-      return hash.digest('hex');
+      return digest.finish();
     },
   };
 }

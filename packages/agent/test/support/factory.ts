@@ -20,7 +20,7 @@ import {
 const day = 24 * 3600;
 const product = 'infusion-pump';
 const device = 'pump-1';
-/** The image of version 2. */
+/** The image of both versions. */
 export const imageBytes = Buffer.from('An image, not long, but whole. '.repeat(50));
 
 export interface Factory {

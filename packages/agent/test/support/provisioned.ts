@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '../../scripts/bundle.ts';
 import { exampleConfig } from './example-config.ts';
-import { type Factory, makeFactory } from './factory.ts';
+import { type Factory, imageBytes, makeFactory } from './factory.ts';
 import { scratchFolder } from './scratch.ts';
 import { authority, deviceLeaf } from './tls-server.ts';
 
@@ -17,6 +17,13 @@ const bundled = await scratchFolder();
 export const bundleFile = join(bundled.folder, 'airlock-agent.mjs');
 await bundleAgent({ outFile: bundleFile });
 after(bundled.dispose);
+
+/** A slot that holds the image of the installed release, as the factory left it. */
+export function installedSlot(): Uint8Array {
+  const slot = Buffer.alloc(8192);
+  slot.set(imageBytes);
+  return slot;
+}
 
 export interface TestDevice {
   readonly folder: string;
@@ -45,7 +52,7 @@ export async function testDevice(url = 'https://localhost:1'): Promise<TestDevic
     'director-root.json': factory.directorRoot,
     'record.json': factory.deviceRecord,
     'installed.json': factory.installed,
-    'slots/a': Buffer.alloc(8192),
+    'slots/a': installedSlot(),
     'slots/b': Buffer.alloc(8192),
     cmdline: 'quiet airlock.group=A',
     'boot-id': '0d9f1c66-3c1e-4e0a-9d38-1f7a1c7e9a11',
