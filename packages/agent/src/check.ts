@@ -34,7 +34,7 @@ export async function checkOnce(
   warn: (line: string) => void,
 ): Promise<Result<CheckAnswer>> {
   const disk = nodeDisk({ access: 'read' });
-  const state = await trustStore(disk, config.stateFolder).read();
+  const state = (await trustStore(disk, config.stateFolder).read())?.state;
   const record = await readRecord(disk, config.stateFolder);
   if (state === undefined || record === undefined) {
     const message = `${config.stateFolder}: expected the state of a provisioned device, found none`;
@@ -46,7 +46,7 @@ export async function checkOnce(
     const client = trustClient({
       ports: composed.value.ports,
       identity: { product: config.product, device: config.device },
-      store: { read: async () => state, keep: async () => undefined },
+      store: { keep: async () => undefined },
       state,
     });
     const verdict = await client.refresh();

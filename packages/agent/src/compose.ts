@@ -15,6 +15,7 @@ import { nodeDisk } from './adapters/node-disk.ts';
 import {
   configuredSecureBoot,
   PlatformError,
+  programClock,
   readPlatform,
   recordFloorStore,
   systemClock,
@@ -27,7 +28,7 @@ import { type AgentConfig, configBytesMax, parseConfig } from './config.ts';
 import { bootFileControl } from './durable/boot-file.ts';
 import type { BootControl } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
-import type { Platform } from './ports/platform.ts';
+import type { Clock, Platform } from './ports/platform.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 import { agentVersion } from './version.ts';
 
@@ -163,7 +164,7 @@ export async function compose(
     disk,
     bootControl: bootControlOf(config, disk),
     platform: platform.value,
-    clock: systemClock,
+    clock: clockOf(config, platform.value.bootedGroup),
     random: systemRandom,
     ...programPorts(config, platform.value.bootedGroup, tell),
     floorStore: recordFloorStore,
@@ -176,6 +177,12 @@ export async function compose(
     logSigner: logSigner.value,
   };
   return ok({ ports, settings: settingsOf(config), transport: transport.value });
+}
+
+function clockOf({ clock }: AgentConfig, group: string): Clock {
+  return clock === undefined
+    ? systemClock
+    : programClock({ ...clock, setCommand: commandFor(clock.setCommand, group) });
 }
 
 /** Self-tests and data hooks run from the booted group; the interlock is the device's own. */
@@ -219,7 +226,7 @@ function settingsOf(config: AgentConfig): AgentSettings {
     pollIntervalSeconds: config.poll.intervalSeconds,
     ...(limits.bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax: limits.bytesPerSecondMax }),
     ...(limits.window === undefined ? {} : { window: limits.window }),
-    timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    timeZone: config.timeZone,
     attemptsPerReleaseMax: limits.attemptsPerReleaseMax,
     silenceSecondsMax: limits.silenceSecondsMax,
     trialTries: limits.trialTries,

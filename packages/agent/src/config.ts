@@ -53,6 +53,10 @@ export interface AgentConfig {
     readonly timeLimitSeconds: number;
   };
   readonly interlock: 'none' | { readonly command: readonly string[]; readonly timeLimitSeconds: number };
+  /** Absent: the agent never sets the system's clock. */
+  readonly clock?: { readonly setCommand: readonly string[]; readonly timeLimitSeconds: number };
+  /** IANA name; windows are read in it. */
+  readonly timeZone: string;
   readonly poll: { readonly intervalSeconds: number };
   readonly limits: AgentLimits;
   /** Absent: the device has no secure boot. */
@@ -130,6 +134,8 @@ const fields = [
   'selfTest',
   'dataHooks',
   'interlock',
+  'clock',
+  'timeZone',
   'poll',
   'limits',
   'secureBoot',
@@ -146,6 +152,10 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
   config.at('schema').oneOf(['airlock-agent-config/1']);
   const slots = readSlots(config.at('slots'), path);
   const dataHooks = config.optional('dataHooks', readDataHooks);
+  const clock = config.optional('clock', (field) => ({
+    setCommand: field.object(['setCommand', 'timeLimitSeconds']).at('setCommand').command(),
+    timeLimitSeconds: timeLimit(field),
+  }));
   const secureBoot = config.optional('secureBoot', (field) => ({
     trustedKeys: field
       .object(['trustedKeys'])
@@ -165,6 +175,8 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
     selfTest: readSelfTest(config.at('selfTest')),
     ...(dataHooks === undefined ? {} : { dataHooks }),
     interlock: readInterlock(config.at('interlock')),
+    ...(clock === undefined ? {} : { clock }),
+    timeZone: config.optional('timeZone', readTimeZone) ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     poll: {
       intervalSeconds: config
         .at('poll')
@@ -282,6 +294,20 @@ function readInterlock(interlock: ConfigField): AgentConfig['interlock'] {
   if (interlock.is(undefined)) interlock.refuse('"none", or an object with command and timeLimitSeconds');
   interlock.object(['command', 'timeLimitSeconds']);
   return { command: interlock.at('command').command(), timeLimitSeconds: timeLimit(interlock) };
+}
+
+/** Names only: `+01:00` knows no summer time, and a window would move by an hour for half of the year. */
+function readTimeZone(field: ConfigField): string {
+  const expected = 'the IANA name of a time zone such as Europe/Berlin';
+  const name = field.matching(/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/, expected);
+  try {
+    // The one check that counts: the same library reads the windows.
+    Intl.DateTimeFormat('en-US', { timeZone: name });
+    return name;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return field.refuse(expected);
+  }
 }
 
 function timeLimit(field: ConfigField): number {

@@ -9,15 +9,20 @@ import type { DeviceCode } from '@airlock/protocol';
 import type { GroupLetter, Manifest } from '@airlock/trust';
 import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
-import type { Attempt, DeviceState } from './core/record.ts';
+import { isInTrial, type Attempt, type DeviceState } from './core/record.ts';
 import type { ExecutorParts, Stop } from './executor-parts.ts';
 import { proveImages, writeImages } from './executor-images.ts';
+import { tellInterlock } from './executor-interlock.ts';
 import { runSelfTest } from './executor-self-test.ts';
 import { confirmedStartsDefault, type BootControl, type BootControlState } from './ports/boot-control.ts';
 import { tuningDefault } from './settings.ts';
 
 /** Hooks are idempotent: a fault that passes shall not cost data. */
 const hookTriesMax = 3;
+
+/** A boot control that is busy or hiccups gets two more chances, a second apart; the trial must not go on for long. */
+const disarmTriesMax = 3;
+const disarmAgainMs = 1000;
 
 /** An event for the machine, a stop, or undefined: go on with the next effect. */
 export type Outcome = { readonly event: MachineEvent } | { readonly stop: Stop } | undefined;
@@ -56,7 +61,7 @@ export class EffectRunner {
       case 'write-record':
         return await this.#writeRecord(effect.record);
       case 'disarm':
-        return await bootControlDo(() => bootControl.disarm(effect.group));
+        return await this.#disarm(effect.group, effect.goOn === true);
       case 'arm':
         return await bootControlDo(() => bootControl.arm(effect.group, effect.tries));
       case 'boot-confirm': {
@@ -78,6 +83,8 @@ export class EffectRunner {
         return await this.#restartIntoTrial();
       case 'restart-out-of-trial':
         return { stop: { kind: 'failed', code: 'OTA_FAIL_BOOT', reason: await this.#restart() } };
+      case 'tell-interlock':
+        return await this.#tell(effect.news);
       case 'restore-starts':
         return await this.#restoreStarts(effect.group);
       case 'raise-floor':
@@ -102,6 +109,43 @@ export class EffectRunner {
         : { attempt: attempt.id, fromVersion: attempt.fromVersion, toVersion: attempt.version }),
       ...(result ? { facts: { result: true } } : {}),
     });
+  }
+
+  async #disarm(group: GroupLetter, goOn: boolean): Promise<Outcome> {
+    const { bootControl, clock } = this.#parts.ports;
+    for (let tries = 1; ; tries += 1) {
+      const fault = await bootControlDo(() => bootControl.disarm(group));
+      if (fault === undefined) return undefined;
+      if (tries < disarmTriesMax) {
+        await clock.sleep(disarmAgainMs);
+        continue;
+      }
+      if (!goOn) return fault;
+      await this.note(
+        'OTA_FAIL_BOOT_CONTROL',
+        `group ${group} could not be disarmed; its tries must run out`,
+      );
+      return undefined;
+    }
+  }
+
+  /**
+   * For a trial whose record can no longer be written: nothing could count restarts, so it is left only if the group
+   * can be disarmed, which makes this restart the last one. The record is found as it is by the old group, and ends
+   * there. Comes back only when there was no trial to leave, or it could not be left.
+   */
+  async leaveTrialUnrecorded(): Promise<void> {
+    const { bootedGroup } = this.#parts.ports.platform;
+    // In `Confirming` the boot control may have confirmed the group already: it is no trial any more.
+    if (!isInTrial(this.record, bootedGroup) || this.record.state === 'Confirming') return;
+    if ((await this.#disarm(bootedGroup, false)) === undefined) await this.#restart();
+  }
+
+  async #tell(news: 'trial' | 'rolled-back'): Promise<Outcome> {
+    const { ports, manifests } = this.#parts;
+    const note = (code: DeviceCode, reason: string): Promise<void> => this.note(code, reason);
+    await tellInterlock({ interlock: ports.interlock, manifests, note }, news, this.#attempt());
+    return undefined;
   }
 
   async #log(code: DeviceCode, reason: string): Promise<Outcome> {

@@ -5,7 +5,7 @@
  * trust state installs nothing. It writes nothing of its own but repairs; effects of a recovery are the executor's.
  */
 import type { DeviceCode } from '@airlock/protocol';
-import type { GroupLetter, TrustState } from '@airlock/trust';
+import { sha256Hex, type GroupLetter, type TrustState, type UtcSeconds } from '@airlock/trust';
 import type { Effect } from './core/effects.ts';
 import { recoverLost, type Found } from './core/lost.ts';
 import { messageOf } from './core/operating-error.ts';
@@ -13,7 +13,8 @@ import { manifestUnknown, type DeviceState, type Installed } from './core/record
 import { openEventLog, type EventLog } from './durable/event-log.ts';
 import { groupManifests, type GroupManifests } from './durable/group-manifests.ts';
 import { recordStore, type RecordStore } from './durable/record-store.ts';
-import { trustStore, type TrustStore } from './durable/trust-store.ts';
+import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
+import type { Clock } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
 export interface Loaded {
@@ -39,19 +40,74 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const log = await openEventLog(disk, settings.stateFolder, tuning.logCellsMax);
   const manifests = groupManifests(disk, settings.stateFolder);
   const trusts = trustStore(disk, settings.stateFolder);
-  const trust = await trusts.read();
-  // DESIGN "Time": a device without a clock begins at the time that it last knew to be past.
-  if (trust !== undefined && clock.now() < trust.timeLowerBound) await clock.set?.(trust.timeLowerBound);
-  const notes: { code: DeviceCode; reason: string }[] = [];
-  if (held?.repaired === true)
-    notes.push({ code: 'OTA_STATE_REPAIRED', reason: 'one copy of the record was damaged' });
-  if (trust === undefined) notes.push({ code: 'OTA_STATE_LOST', reason: 'the trust state cannot be read' });
+  const heldTrust = await trusts.read();
+  const trust = heldTrust?.state;
+  const notes: Note[] = [];
+  if (trust !== undefined) notes.push(...(await setClock(clock, trust.timeLowerBound)));
+  if (held?.repaired === true) notes.push(repaired('one copy of the record was damaged'));
+  if (heldTrust === undefined)
+    notes.push({ code: 'OTA_STATE_LOST', reason: 'the trust state cannot be read' });
+  else notes.push(...(await repairTrust(trusts, heldTrust)));
+  notes.push(...(await repairManifest(manifests, held?.record, trust)));
   const base = { records, manifests, trustStore: trusts, trust, log, notes };
   if (held !== undefined) return { ...base, record: held.record, recovery: [] };
   const lost = await recoverRecord(ports, settings, manifests);
   // If power was lost between the entry and the record, the entry is there already.
   if (log.newestCode() !== 'OTA_STATE_LOST') await noteLost(ports, log, trust);
   return { ...base, record: lost.record, recovery: lost.effects };
+}
+
+type Note = Loaded['notes'][number];
+
+function repaired(reason: string): Note {
+  return { code: 'OTA_STATE_REPAIRED', reason };
+}
+
+/** DESIGN "Time": a device without a clock begins at the time that it last knew to be past. It starts all the same. */
+async function setClock(clock: Clock, lowerBound: UtcSeconds): Promise<readonly Note[]> {
+  if (clock.set === undefined || clock.now() >= lowerBound) return [];
+  try {
+    await clock.set(lowerBound);
+    return [];
+  } catch (error) {
+    return [{ code: 'OTA_CLOCK_NOT_SET', reason: messageOf(error) }];
+  }
+}
+
+/** Both copies again, after damage, or when power was lost between the two. A full disk must not prevent the start. */
+async function repairTrust(store: TrustStore, held: HeldTrust): Promise<readonly Note[]> {
+  if (held.inBoth) return [];
+  try {
+    await store.keep(held.state);
+  } catch (error) {
+    return [{ code: 'OTA_FAIL_STATE', reason: `a copy of the trust state: ${messageOf(error)}` }];
+  }
+  return held.damaged ? [repaired('one copy of the trust state was damaged')] : [];
+}
+
+/**
+ * Manifests have one file each and no second copy: the trust state holds the assigned one, which is what an attempt,
+ * its trial and a repair are about, and it is written again from there. Without it a trial would fail for one bad
+ * block. One that is no longer assigned comes again with the check-in that assigns it, if it ever does; until then
+ * its loss makes a device stricter only (`fallbackReads` is then nothing), and stops no trial and no repair.
+ */
+async function repairManifest(
+  manifests: GroupManifests,
+  record: DeviceState | undefined,
+  trust: TrustState | undefined,
+): Promise<readonly Note[]> {
+  const text = trust?.manifest;
+  if (record === undefined || text === undefined) return [];
+  const sha256 = sha256Hex(new TextEncoder().encode(text));
+  const { attempt, confirmed, groups } = record;
+  const named = [attempt, confirmed, groups.A, groups.B].some((one) => one?.manifestSha256 === sha256);
+  if (!named || (await manifests.read(sha256)) !== undefined) return [];
+  try {
+    await manifests.keep(text);
+    return [repaired('a manifest was damaged')];
+  } catch (error) {
+    return [{ code: 'OTA_FAIL_STATE', reason: `a manifest: ${messageOf(error)}` }];
+  }
 }
 
 async function noteLost(ports: AgentPorts, log: EventLog, trust: TrustState | undefined): Promise<void> {

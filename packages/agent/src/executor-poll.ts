@@ -11,6 +11,7 @@ import { failuresOf, rememberRefusal, wasRefused, manifestUnknown, type Attempt 
 import { backoffSeconds, stricterRate } from './core/schedule.ts';
 import { createExecutor, type Executor } from './executor.ts';
 import type { Stop } from './executor-parts.ts';
+import { confirmedRunning, tellInterlock } from './executor-interlock.ts';
 import { askLeave, type Leave } from './executor-leave.ts';
 import { inFallback, isInstalled, judgeApplicability, judgeAttempt, trustCode } from './executor-judge.ts';
 import type { Loaded } from './executor-load.ts';
@@ -47,6 +48,7 @@ export class PollingAgent {
   #notBefore: { readonly manifestSha256: string; readonly monotonicMs: number } | undefined;
   #waitingFor = '';
   #freezeTold = false;
+  #confirmedTold = false;
 
   constructor(ports: AgentPorts, settings: AgentSettings, loaded: Loaded, trust: TrustClient | undefined) {
     this.#ports = ports;
@@ -78,6 +80,7 @@ export class PollingAgent {
     await executor.carryOut(loaded.recovery);
     await executor.dispatch({ kind: 'booted' });
     for (const { code, reason } of loaded.notes) await executor.note(code, reason);
+    await this.#tellConfirmed();
   }
 
   async tellServer(): Promise<void> {
@@ -117,7 +120,21 @@ export class PollingAgent {
     const { state } = this.executor.record();
     if (state === 'Idle' || state === 'Fetching' || state === 'Staged') return undefined;
     const stop = await this.executor.dispatch({ kind: 'booted' });
+    await this.#tellConfirmed();
     return stop === undefined ? undefined : outcomeOf(stop);
+  }
+
+  /** Once in each start, as soon as no trial runs: the device's own software may have missed it the last time. */
+  async #tellConfirmed(): Promise<void> {
+    const running = confirmedRunning(this.executor.record(), this.#ports.platform.bootedGroup);
+    if (running === undefined || this.#confirmedTold) return;
+    this.#confirmedTold = true;
+    const note = (code: DeviceCode, reason: string): Promise<void> => this.executor.note(code, reason);
+    await tellInterlock(
+      { interlock: this.#ports.interlock, manifests: this.#loaded.manifests, note },
+      'confirmed',
+      running,
+    );
   }
 
   /** In Idle: begins an attempt when all is well; undefined when one is under way now. */

@@ -49,7 +49,7 @@ type Files = Readonly<Record<string, string>>;
 export function trustClient(options: {
   readonly ports: TrustPorts;
   readonly identity: TrustIdentity;
-  readonly store: TrustStore;
+  readonly store: Pick<TrustStore, 'keep'>;
   readonly state: TrustState;
 }): TrustClient {
   return new Client(options);
@@ -60,7 +60,7 @@ type TrustPorts = Pick<AgentPorts, 'transport' | 'clock' | 'random'>;
 class Client implements TrustClient {
   readonly #ports: TrustPorts;
   readonly #identity: TrustIdentity;
-  readonly #store: TrustStore;
+  readonly #store: Pick<TrustStore, 'keep'>;
   #state: TrustState;
   #etag: string | undefined;
   /** The verdict on the answer that the ETag stands for, when it was a no. */

@@ -51,7 +51,10 @@ async function dispatch(
   // The record that could not be written cannot be written as a failure either: told once, tried at the next poll.
   for (let stateFaults = 0; ; ) {
     const move = step(runner.record, event, await factsFor(parts, event));
-    if (event.kind === 'fail' && (move.arrow === 'ignored' || stateFaults > 1)) return stopOf({ event });
+    if (event.kind === 'fail' && (move.arrow === 'ignored' || stateFaults > 1)) {
+      if (event.code === 'OTA_FAIL_STATE') await runner.leaveTrialUnrecorded();
+      return stopOf({ event });
+    }
     const outcome = await runner.run(move.effects);
     if (outcome === undefined || 'stop' in outcome) return stopOf(outcome);
     ({ event } = outcome);

@@ -44,7 +44,7 @@ export interface Inspection {
 export async function inspect(config: AgentConfig): Promise<Inspection> {
   const disk = nodeDisk({ access: 'read' });
   const platform = await loadPlatform(config);
-  const trust = await trustStore(disk, config.stateFolder).read();
+  const trust = (await trustStore(disk, config.stateFolder).read())?.state;
   const log = await openLog(disk, config);
   return {
     agent: agentVersion,

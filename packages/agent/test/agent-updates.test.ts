@@ -49,7 +49,7 @@ test('TEST-OTA-06 REQ-OTA-APPLY-02: an update, every durable operation recorded:
     'boot BA trial B', // activate (d)
     'restart', // activate (e)
   ]);
-  const verified = device.power.trace.findIndex((entry) => entry.includes('trust.json'));
+  const verified = device.power.trace.findIndex((entry) => entry.includes('/state/trust-'));
   const begun = device.power.trace.indexOf('record Fetching');
   assert.ok(verified >= 0 && verified < begun, 'the metadata is verified and kept before the attempt begins');
 });

@@ -128,7 +128,7 @@ test('TEST-OTA-358 REQ-OTA-POL-01: check, of an approved and of an unapproved re
         assert.equal(never.code, 1);
         assertOneLine(never.stderr, /OTA_STATE_LOST/);
         assert.equal((await runAgent(device.provisionWords)).code, 0);
-        const state = await readFile(join(device.folder, 'state/trust.json'));
+        const state = await readFile(join(device.folder, 'state/trust-1'));
         files = device.factory.checkIn({ quality: true });
         const approved = await runAgent(['check', '--config', device.config]);
         assert.equal(approved.code, 0, approved.stderr);
@@ -144,7 +144,7 @@ test('TEST-OTA-358 REQ-OTA-POL-01: check, of an approved and of an unapproved re
         const answer = JSON.parse(refused.stdout) as Record<string, unknown>;
         assert.deepEqual([answer['verdict'], answer['code']], ['refused', 'OTA_NOT_APPROVED']);
         assert.match(refused.stderr, /a private key that other users can read \(mode 644, expected 600\)/);
-        assert.deepEqual(await readFile(join(device.folder, 'state/trust.json')), state);
+        assert.deepEqual(await readFile(join(device.folder, 'state/trust-1')), state);
         assert.equal(seen.length, 2);
         assert.deepEqual(await readFile(join(device.folder, 'slots/b')), Buffer.alloc(8192));
       } finally {

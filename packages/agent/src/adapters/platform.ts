@@ -96,6 +96,28 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * The system's clock, set by a program of the integrator: Node cannot. In its words `{time}` becomes Unix seconds and
+ * `{instant}` the same as `2026-11-01T00:00:00Z`. `set` throws `PlatformError` when the program fails.
+ */
+export function programClock(program: {
+  readonly setCommand: readonly string[];
+  readonly timeLimitSeconds: number;
+}): Clock {
+  const { setCommand, timeLimitSeconds } = program;
+  return {
+    ...systemClock,
+    set: async (time) => {
+      const instant = new Date(time * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+      const command = setCommand.map((word) =>
+        word.replaceAll('{time}', String(time)).replaceAll('{instant}', instant),
+      );
+      const failure = failureOf(await runProgram({ command, timeLimitSeconds }), timeLimitSeconds);
+      if (failure !== undefined) throw new PlatformError(`the program that sets the clock ${failure}`);
+    },
+  };
+}
+
 /** The system's generator. */
 export const systemRandom: Random = {
   bytes: (count) => new Uint8Array(randomBytes(count)),

@@ -80,7 +80,8 @@ export type Step =
 
 export type Effect =
   | { readonly kind: 'write-record'; readonly step: Step; readonly record: DeviceState }
-  | { readonly kind: 'disarm'; readonly step: Step; readonly group: GroupLetter }
+  /** `goOn`: when it cannot be done, however often, the list goes on: the boot loader's tries must run out instead. */
+  | { readonly kind: 'disarm'; readonly step: Step; readonly group: GroupLetter; readonly goOn?: boolean }
   /** Writes, flushes and reads back every image of the attempt; answers `staged` or `fail`. */
   | { readonly kind: 'write-slots'; readonly step: Step }
   /** Reads every image back again; answers `rotted` when one is not what it was. */
@@ -96,6 +97,8 @@ export type Effect =
   | { readonly kind: 'restart-out-of-trial'; readonly step: Step }
   /** Gives a group that runs outside any trial its starts back. */
   | { readonly kind: 'restore-starts'; readonly group: GroupLetter }
+  /** Tells the device's own software; a failure of it is logged and ends nothing. */
+  | { readonly kind: 'tell-interlock'; readonly news: 'trial' | 'rolled-back' }
   /** Answers `passed` or `fail`. */
   | { readonly kind: 'self-test' }
   /** Answers `boot-confirmed`, or `fail`. */

@@ -6,7 +6,14 @@
  */
 import type { DeviceCode } from '@airlock/protocol';
 import type { Effect, Facts, MachineEvent } from './effects.ts';
-import { boundReason, countFailure, type Attempt, type DeviceState, type FailReason } from './record.ts';
+import {
+  boundReason,
+  countFailure,
+  isInTrial,
+  type Attempt,
+  type DeviceState,
+  type FailReason,
+} from './record.ts';
 
 interface Taken {
   readonly record: DeviceState;
@@ -129,6 +136,7 @@ export function trialBoot(record: DeviceState, attempt: Attempt, facts: Facts): 
       { kind: 'write-record', step: 'trial.a', record: next },
       ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),
       ...logOnly('OTA_TRIAL_BEGUN', `boot ${boots} of ${facts.trialTries}`),
+      { kind: 'tell-interlock', news: 'trial' },
       { kind: 'self-test' },
     ],
   };
@@ -195,7 +203,7 @@ export function failEffects(record: DeviceState, attempt: Attempt, facts: Facts)
     return attempt.pendingBootId === undefined
       ? [result]
       : [
-          { kind: 'disarm', step: 'fail.b', group: attempt.group },
+          { kind: 'disarm', step: 'fail.b', group: attempt.group, goOn: mayRestartArmed(attempt, facts) },
           { kind: 'restart-out-of-trial', step: 'fail.c' },
         ];
   }
@@ -204,8 +212,31 @@ export function failEffects(record: DeviceState, attempt: Attempt, facts: Facts)
     { kind: 'restore-starts', group: facts.bootedGroup },
     ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),
     ...(attempt.staged ? [{ kind: 'revert-data', step: 'fail.d' } as const] : []),
+    // Of a trial that never reached the agent it was not told either.
+    ...(attempt.trialBoots > 0 ? [{ kind: 'tell-interlock', news: 'rolled-back' } as const] : []),
     result,
   ];
+}
+
+/**
+ * A failed trial whose group cannot be disarmed is restarted all the same: the boot loader counts its tries down and
+ * falls back. Twice as often as there are tries, since the boot loader may lose decrements; beyond that it does not
+ * count, and more restarts would only be a loop.
+ */
+function mayRestartArmed(attempt: Attempt, facts: Facts): boolean {
+  return attempt.trialBoots < 2 * facts.trialTries;
+}
+
+/** `Failing` found after a boot, or at a poll. In the trial itself it is counted, so that restarts out of it end. */
+export function carryOnFailing(record: DeviceState, attempt: Attempt, facts: Facts): Taken {
+  if (!isInTrial(record, facts.bootedGroup) || !mayRestartArmed(attempt, facts))
+    return { record, effects: failEffects(record, attempt, facts) };
+  const counted: Attempt = { ...attempt, trialBoots: attempt.trialBoots + 1 };
+  const next: DeviceState = { ...record, attempt: counted };
+  return {
+    record: next,
+    effects: [{ kind: 'write-record', step: 'fail.a', record: next }, ...failEffects(next, counted, facts)],
+  };
 }
 
 /** Fail (f). What the server or the network did is not the release's fault and is not counted against it. */

@@ -93,6 +93,13 @@ export function newRecord(group: GroupLetter, installed: Installed): DeviceState
   };
 }
 
+/** Whether the booted group runs an attempt that is not confirmed: until confirm.c proves the group in the record. */
+export function isInTrial({ attempt, groups }: DeviceState, bootedGroup: GroupLetter): boolean {
+  return (
+    attempt?.group === bootedGroup && attempt.pendingBootId !== undefined && groups[bootedGroup] === undefined
+  );
+}
+
 export function otherGroup(group: GroupLetter): GroupLetter {
   return group === 'A' ? 'B' : 'A';
 }

@@ -5,9 +5,9 @@
  */
 import {
   backToStaged,
+  carryOnFailing,
   confirmDone,
   confirmRecord,
-  failEffects,
   failWith,
   logOnly,
   settleFailure,
@@ -140,9 +140,8 @@ export const endingRows: readonly Transition[] = [
     };
     return { record: next, effects: [{ kind: 'write-record', step: 'confirm.f', record: next }] };
   }),
-  row(['Failing', 'booted', 'Failing'], 'goes on ending', always, (record, attempt, _event, facts) => ({
-    record,
-    effects: failEffects(record, attempt, facts),
-  })),
+  row(['Failing', 'booted', 'Failing'], 'goes on ending', always, (record, attempt, _event, facts) =>
+    carryOnFailing(record, attempt, facts),
+  ),
   row(['Failing', 'settled', 'Idle'], 'rolled back', always, settleFailure),
 ];

@@ -34,6 +34,9 @@ export interface Random {
   fraction(): number;
 }
 
+/** What the device's own software is told: of a release that runs in its trial, runs confirmed, or ran and failed. */
+export type InterlockNews = 'trial' | 'confirmed' | 'rolled-back';
+
 /** Asks the device's own software; every answer but a clear yes is a no. */
 export interface Interlock {
   allows(
@@ -42,6 +45,11 @@ export interface Interlock {
   ): Promise<{ allowed: true } | { allowed: false; reason: string }>;
   /** Consent of the operator, where asked for. */
   consents(release: { version: number; name: string }): Promise<boolean>;
+  /**
+   * Tells it; clinical use must not begin between `trial` and `confirmed`. Each may come more than once, and at every
+   * start outside a trial `confirmed` comes again. Throws Error when it could not be told, which blocks nothing.
+   */
+  tell(news: InterlockNews, release: { version: number; name: string }): Promise<void>;
 }
 
 /** The integrator's self-test programs of the booted group. */

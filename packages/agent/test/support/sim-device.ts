@@ -19,6 +19,7 @@ import {
   type Agent,
   type AgentPorts,
   type AgentSettings,
+  type BootControl,
   type BootControlState,
   type DeviceState,
   type PollOutcome,
@@ -42,6 +43,17 @@ export class World {
   reachable = true;
   interlock: (what: string) => boolean = () => true;
   consent = true;
+  /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
+  told: string[] = [];
+  deaf = false;
+  /** The boot control cannot be written to disarm. */
+  disarmBroken = false;
+  /** The boot loader boots an armed group once and forgets it; undefined: it counts tries. */
+  oneShot: { readonly survivesPowerOff: boolean } | undefined;
+  /** What the clock was set to; undefined: this platform cannot set it. */
+  clockSets: number[] | undefined;
+  /** A device record that each answer carries. */
+  deviceRecord: string | undefined;
   restartWorks = true;
   selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
   data: { present: boolean; calls: string[]; prepare: boolean } = {
@@ -158,8 +170,9 @@ export class SimDevice {
       state.order.find((entry) => (state.left[entry] ?? 0) > 0) ??
       state.order.find((entry) => entry !== state.trial);
     assert.ok(group, 'the boot loader finds a group to boot');
-    const left = Math.max(0, (state.left[group] ?? 0) - 1);
-    this.setBootState({ ...state, left: { ...state.left, [group]: left } });
+    const left = { ...state.left, [group]: Math.max(0, (state.left[group] ?? 0) - 1) };
+    if (this.world.oneShot === undefined) this.setBootState({ ...state, left });
+    else this.setBootState({ order: state.order.filter((entry) => entry !== state.trial), left });
     this.bootedGroup = group;
     this.boots += 1;
   }
@@ -228,7 +241,7 @@ export class SimDevice {
     };
     return {
       disk,
-      bootControl: bootFileControl({ disk, path: bootPath }),
+      bootControl: bootControlOf(world, bootFileControl({ disk, path: bootPath })),
       platform: {
         bootedGroup: this.bootedGroup,
         bootId,
@@ -246,12 +259,17 @@ export class SimDevice {
           if (signal === undefined) world.monotonic += ms;
           else await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         },
+        ...clockSetOf(world),
       },
       random: { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)), fraction: () => 0.5 },
       interlock: {
         allows: async (what) =>
           world.interlock(what) ? { allowed: true } : { allowed: false, reason: `busy: ${what}` },
         consents: async () => world.consent,
+        tell: async (news, { version }) => {
+          if (world.deaf) throw new Error('the interlock is deaf');
+          world.told.push(`${news} ${version}`);
+        },
       },
       selfTest: { run: () => world.selfTest() },
       dataGuard: {
@@ -279,6 +297,29 @@ export class SimDevice {
       logSigner,
     };
   }
+}
+
+function bootControlOf(world: World, file: BootControl): BootControl {
+  return {
+    ...file,
+    tries: world.oneShot === undefined ? 'counted' : 'one-shot',
+    armingSurvivesPowerOff: world.oneShot?.survivesPowerOff ?? true,
+    disarm: async (group) => {
+      if (world.disarmBroken) throw new Error('the boot control is read-only');
+      await file.disarm(group);
+    },
+  };
+}
+
+function clockSetOf(world: World): Pick<AgentPorts['clock'], 'set'> {
+  const { clockSets } = world;
+  if (clockSets === undefined) return {};
+  return {
+    set: async (time) => {
+      clockSets.push(time);
+      world.now = time;
+    },
+  };
 }
 
 /** Names a durable operation by what it means: the state of a record, the code of a log entry, the boot order. */
@@ -316,7 +357,9 @@ function transportOf(world: World, power: Power): Transport {
       world.checkIns += 1;
       const etag = world.company.files.get('director/timestamp.json') ?? '';
       if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
-      return { kind: 'files', etag, files: Object.fromEntries(world.company.files) };
+      const { deviceRecord } = world;
+      const files = Object.fromEntries(world.company.files);
+      return { kind: 'files', etag, files, ...(deviceRecord === undefined ? {} : { deviceRecord }) };
     },
     readImage: async function* ({ sha256, start: from, end }) {
       await reach();
