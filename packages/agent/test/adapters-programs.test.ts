@@ -4,10 +4,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { programDataGuard } from '../src/adapters/data-hooks.ts';
-import { programInterlock } from '../src/adapters/interlock.ts';
+import { InterlockError, programInterlock } from '../src/adapters/interlock.ts';
 import {
   bootedGroupOf,
   PlatformError,
+  programClock,
   readPlatform,
   systemClock,
   systemRandom,
@@ -254,4 +255,44 @@ test('TEST-OTA-340 REQ-OTA-LIMIT-02: clock and randomness of the system, a sleep
   assert.ok(fractions.every((value) => value >= 0 && value < 1));
   assert.ok(new Set(fractions).size > 190);
   assert.equal(systemRandom.bytes(32).length, 32);
+});
+
+test('TEST-OTA-772 REQ-OTA-POL-06: interlock, told of a trial and its end: called with the word, version and name; anything but exit code 0 is an error', async () => {
+  const { folder, dispose } = await scratchFolder();
+  try {
+    const file = join(folder, 'told');
+    const command = shell('echo "$2 $3 $4" >> "$1"', file);
+    const interlock = programInterlock({ command, timeLimitSeconds: 5 });
+    for (const news of ['trial', 'confirmed', 'rolled-back'] as const) await interlock.tell(news, release);
+    const name = '12 Release "12"';
+    assert.equal(await readFile(file, 'utf8'), `trial ${name}\nconfirmed ${name}\nrolled-back ${name}\n`);
+    const deaf = programInterlock({ command: shell('echo no such word; exit 3'), timeLimitSeconds: 5 });
+    await assert.rejects(deaf.tell('trial', release), (error) => {
+      assert.ok(error instanceof InterlockError);
+      assert.equal(error.message, 'the interlock exit code 3: no such word');
+      return true;
+    });
+    const hung = programInterlock({ command: ['/bin/sleep', '60'], timeLimitSeconds: 0.3 });
+    await assert.rejects(hung.tell('confirmed', release), InterlockError);
+    await programInterlock('none').tell('trial', release);
+  } finally {
+    await dispose();
+  }
+});
+
+test('TEST-OTA-774 REQ-OTA-ROLL-06: the program that sets the clock, good or failing: given the time as seconds and as an instant; a failure is an error', async () => {
+  const { folder, dispose } = await scratchFolder();
+  try {
+    const file = join(folder, 'set');
+    const setCommand = shell('echo "$2 $3" > "$1"', file, '@{time}', '{instant}');
+    const clock = programClock({ setCommand, timeLimitSeconds: 5 });
+    await clock.set?.(1_793_491_200);
+    assert.equal(await readFile(file, 'utf8'), '@1793491200 2026-11-01T00:00:00Z\n');
+    assert.ok(Math.abs(clock.now() - Date.now() / 1000) < 2, 'it reads the system clock');
+    const broken = programClock({ setCommand: ['/bin/false'], timeLimitSeconds: 5 });
+    await assert.rejects(async () => await broken.set?.(1), PlatformError);
+    assert.ok(!('set' in systemClock), 'without a program nothing is set');
+  } finally {
+    await dispose();
+  }
 });

@@ -11,6 +11,8 @@ interface Scenario {
   prepare: (world: World) => void;
   /** Release 3 over release 2, whose predecessor stays armed as the fallback until it is overwritten. */
   fallbackArmed?: boolean;
+  /** Release 2 is confirmed and its starts are used up: the device runs release 1 in fallback, and repairs. */
+  repair?: boolean;
   versions: readonly number[];
   check: (device: SimDevice, where: string) => Promise<void>;
 }
@@ -24,6 +26,10 @@ async function readyDevice(scenario: Scenario): Promise<SimDevice> {
     await device.settle();
     device.world.company.release(3);
     device.world.company.publish(3);
+  }
+  if (scenario.repair === true) {
+    await device.settle();
+    while (device.bootState().left.B !== 0) device.startGroup();
   }
   return device;
 }
@@ -132,6 +138,36 @@ test('TEST-OTA-248 REQ-OTA-APPLY-09, REQ-OTA-APPLY-03: an update over an armed f
     check: async (device, where) => {
       const { confirmed, floor } = await device.record();
       assert.deepEqual([confirmed.version, floor], [3, 3], where);
+    },
+  });
+  assert.ok(cuts > 60);
+});
+
+test('TEST-OTA-785 REQ-OTA-APPLY-03, REQ-OTA-ROLL-01: a repair out of fallback, cut before every durable operation: the very release that was confirmed runs again, and the floor stays', async () => {
+  const cuts = await cutEverywhere({
+    prepare: () => undefined,
+    repair: true,
+    versions: [1, 2],
+    check: async (device, where) => {
+      const { confirmed, floor } = await device.record();
+      assert.deepEqual([confirmed.group, confirmed.version, floor], ['B', 2, 2], where);
+      assert.equal(device.bootedGroup, 'B', where);
+      const results = (await device.results()).map(({ code }) => code);
+      assert.deepEqual([results[0], results.at(-1)], ['OTA_CONFIRMED', 'OTA_REPAIRED'], where);
+    },
+  });
+  assert.ok(cuts > 60);
+});
+
+test('TEST-OTA-782 REQ-OTA-APPLY-03, REQ-OTA-APPLY-09: an update where no fallback is allowed, cut before every durable operation: confirmed, and the older group is out of the boot order', async () => {
+  const cuts = await cutEverywhere({
+    prepare: (world) => {
+      world.settings = { fallbackAllowed: false };
+    },
+    versions: [1, 2],
+    check: async (device, where) => {
+      assert.equal((await device.record()).confirmed.version, 2, where);
+      assert.deepEqual(device.bootState().order, ['B'], where);
     },
   });
   assert.ok(cuts > 60);

@@ -141,3 +141,26 @@ test('TEST-OTA-354 REQ-OTA-OPS-01: configuration, no JSON, too long or any value
     { numRuns: 300 },
   );
 });
+
+test("TEST-OTA-775 REQ-OTA-LIMIT-01, REQ-OTA-ROLL-06: time zone and clock, named, absent or wrong: read, the system's and none, or one line that names the field", () => {
+  const read = (path: string, value: unknown): AgentConfig => {
+    const result = parsed(withField(path, value));
+    assert.ok(result.ok, result.ok ? '' : result.error.message);
+    return result.value;
+  };
+  const system = read('device', 'pump-1');
+  assert.equal(system.timeZone, Intl.DateTimeFormat().resolvedOptions().timeZone);
+  assert.equal(system.clock, undefined);
+  assert.equal(read('timeZone', 'Asia/Tokyo').timeZone, 'Asia/Tokyo');
+  const setCommand = ['/bin/date', '-u', '-s', '@{time}'];
+  assert.deepEqual(read('clock', { setCommand }).clock, { setCommand, timeLimitSeconds: 60 });
+  assert.equal(read('clock', { setCommand, timeLimitSeconds: 5 }).clock?.timeLimitSeconds, 5);
+  for (const name of ['Mars/Olympus', '+01:00', '', 7, null, 'Europe/Berlin\n'])
+    assert.match(messageOf(withField('timeZone', name)), /timeZone: expected the IANA name of a time zone/);
+  assert.match(messageOf(withField('clock', {})), /clock\.setCommand: expected a list/);
+  assert.match(messageOf(withField('clock', { setCommand: ['date'], set: 1 })), /clock\.set: is not a field/);
+  assert.match(
+    messageOf(withField('clock', { setCommand, timeLimitSeconds: 0 })),
+    /clock\.timeLimitSeconds: expected an integer from 1/,
+  );
+});

@@ -5,6 +5,7 @@ import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { lockStateFolder } from '../src/adapters/single-instance.ts';
+import { compose, loadConfig } from '../src/compose.ts';
 import { agentVersion } from '../src/version.ts';
 import { programFile, runAgent, testDevice } from './support/provisioned.ts';
 import { json, withServer } from './support/tls-server.ts';
@@ -80,6 +81,32 @@ test('TEST-OTA-356 REQ-OTA-APPLY-07, REQ-OTA-SIGN-07: provision, of foreign pape
     await rm(join(device.folder, 'state/record'));
     assert.equal((await runAgent(device.provisionWords)).code, 2);
     await writeFile(join(device.folder, 'state/record'), before);
+  } finally {
+    await device.dispose();
+  }
+});
+
+test('TEST-OTA-778 REQ-OTA-APPLY-05, REQ-OTA-ROLL-01: provision, of a group that holds another image, a shorter slot or none: OTA_NOT_INSTALLED, the slot named, nothing written', async () => {
+  const device = await testDevice();
+  try {
+    const slot = join(device.folder, 'slots/a');
+    const own = await readFile(slot);
+    const changed = Buffer.from(own);
+    changed[700] = (changed[700] ?? 0) ^ 1;
+    for (const content of [changed, own.subarray(0, 100), undefined]) {
+      await rm(slot);
+      if (content !== undefined) await writeFile(slot, content);
+      const refused = await runAgent(device.provisionWords);
+      assert.equal(refused.code, 1, refused.stderr);
+      assertOneLine(refused.stderr, /OTA_NOT_INSTALLED: group A, rootfs: .*slots\/a/);
+      const names = await readdir(device.folder);
+      assert.ok(!names.includes('state') && !names.includes('boot'));
+    }
+    await writeFile(slot, own);
+    // What lies behind the image in its slot is not the release's.
+    await writeFile(slot, Buffer.concat([own, Buffer.alloc(512, 7)]));
+    const made = await runAgent(device.provisionWords);
+    assert.equal(made.code, 0, made.stderr);
   } finally {
     await device.dispose();
   }
@@ -176,6 +203,48 @@ test('TEST-OTA-359 REQ-OTA-OPS-01, REQ-OTA-SIGN-06: keys and server, broken or a
     const lost = await runAgent(['run', '--config', device.config]);
     assert.equal(lost.code, 2);
     assertOneLine(lost.stderr, /cmdline: expected exactly one of airlock\.group=A/);
+  } finally {
+    await device.dispose();
+  }
+});
+
+test('TEST-OTA-777 REQ-OTA-POL-06, REQ-OTA-ROLL-06, REQ-OTA-LIMIT-01: run, with an interlock, a clock program and a time zone configured: the clock set to the build time, the interlock told what runs, windows read there', async () => {
+  const device = await testDevice();
+  try {
+    const told = join(device.folder, 'told');
+    const set = join(device.folder, 'set');
+    const writer = (script: string, ...words: string[]): string[] => [
+      '/bin/sh',
+      '-c',
+      script,
+      'sh',
+      ...words,
+    ];
+    await device.configure({
+      interlock: { command: writer('echo "$2 $3 $4" >> "$1"', told) },
+      clock: { setCommand: writer('echo "$2" > "$1"', set, '{group} {time}') },
+      timeZone: 'Asia/Tokyo',
+    });
+    const config = await loadConfig(device.config);
+    assert.ok(config.ok);
+    const composed = await compose(config.value, () => undefined);
+    assert.ok(composed.ok);
+    assert.equal(composed.value.settings.timeZone, 'Asia/Tokyo');
+    composed.value.transport.close();
+    assert.equal((await runAgent([...device.provisionWords, '--built-at', '2099-01-01T00:00:00Z'])).code, 0);
+    const child = spawn(process.execPath, [programFile, 'run', '--config', device.config], {
+      stdio: 'ignore',
+    });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    try {
+      while (child.exitCode === null && !(await readFile(told, 'utf8').catch(() => '')).endsWith('\n'))
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    } finally {
+      child.kill('SIGTERM');
+    }
+    assert.equal(await ended, 0);
+    assert.equal(await readFile(told, 'utf8'), 'confirmed 1 Release 1\n');
+    assert.equal(await readFile(set, 'utf8'), `A ${Date.parse('2099-01-01T00:00:00Z') / 1000}\n`);
   } finally {
     await device.dispose();
   }

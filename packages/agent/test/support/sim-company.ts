@@ -101,9 +101,14 @@ export class Company {
         [keys.directorRoot],
       ),
     );
+    this.deviceRecord = this.record(1);
+  }
+
+  /** A device record; signed by the provisioning key unless said otherwise. */
+  record(number: number, changes: Readonly<Record<string, unknown>> = {}, signer?: Signer): string {
     const record = {
       schema: 'airlock-device-record/1',
-      number: 1,
+      number,
       device,
       udi: '(01)00000000000000(21)1',
       product,
@@ -111,8 +116,9 @@ export class Company {
       market: 'us',
       hardware: ['hw:rev2'],
       emergencyAllowed: false,
+      ...changes,
     };
-    this.deviceRecord = textOf(signEnvelope(record, [keys.provisioning]));
+    return textOf(signEnvelope(record, [signer ?? this.#keys.provisioning]));
   }
 
   /** Makes a release of two images; approved by all unless said otherwise. */

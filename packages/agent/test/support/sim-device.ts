@@ -52,6 +52,9 @@ export class World {
   oneShot: { readonly survivesPowerOff: boolean } | undefined;
   /** What the clock was set to; undefined: this platform cannot set it. */
   clockSets: number[] | undefined;
+  clockFails = false;
+  /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
+  runWaits: number[] | undefined;
   /** A device record that each answer carries. */
   deviceRecord: string | undefined;
   restartWorks = true;
@@ -257,6 +260,7 @@ export class SimDevice {
         monotonicMs: () => world.monotonic,
         sleep: async (ms, signal) => {
           if (signal === undefined) world.monotonic += ms;
+          else if (world.runWaits !== undefined) world.runWaits.push(ms);
           else await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         },
         ...clockSetOf(world),
@@ -316,6 +320,7 @@ function clockSetOf(world: World): Pick<AgentPorts['clock'], 'set'> {
   if (clockSets === undefined) return {};
   return {
     set: async (time) => {
+      if (world.clockFails) throw new Error('the clock has no battery');
       clockSets.push(time);
       world.now = time;
     },
