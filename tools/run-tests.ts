@@ -77,19 +77,34 @@ function readGroup(group: Group, reportFile: string, status: number | null): Tes
   return complete && (status === 0) === !said ? results : [...results, { name, file: '', outcome: 'failed' }];
 }
 
+function killGroup(processGroup: number | undefined): void {
+  try {
+    if (processGroup !== undefined) process.kill(-processGroup, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
+}
+
 function runGroup(group: Group): Promise<TestResult[]> {
   const reportFile = `.cache/results/${group.name}.jsonl`;
   return new Promise((resolve) => {
+    // A process group of its own: what hangs may be a program that a test started, and it holds the output open.
     const child = spawn(process.execPath, argumentsFor(group, reportFile), {
       cwd: repositoryRoot,
       env: environment(),
       stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: group.groupSecondsMax * 1000,
-      killSignal: 'SIGKILL',
+      detached: true,
     });
+    const kill = (): void => {
+      killGroup(child.pid);
+    };
+    const timer = setTimeout(kill, group.groupSecondsMax * 1000);
+    process.once('exit', kill);
     const pieces: string[] = [];
     child.stdout.setEncoding('utf8').on('data', (piece: string) => pieces.push(piece));
     child.on('close', (status) => {
+      clearTimeout(timer);
+      process.off('exit', kill);
       print(`\n=== ${group.name}\n${pieces.join('').trimEnd()}`);
       resolve(readGroup(group, reportFile, status));
     });
@@ -114,6 +129,10 @@ function headCommit(): string {
     return '';
   }
 }
+
+const interruptedStatus = 130;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => process.exit(interruptedStatus));
 
 const wanted = process.argv.slice(2);
 const known = findGroups();
