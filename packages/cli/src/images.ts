@@ -1,10 +1,10 @@
 /** Image files: hashed and uploaded as streams, with progress, in constant memory. */
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { imageDigest } from '@airlock/image';
 import { fail, ok, type Result } from '@airlock/trust';
 import type { Output } from './output.ts';
 import type { ServerApi } from './server-api.ts';
@@ -47,21 +47,20 @@ function counted(add: (bytes: number) => void): Transform {
 /** Reads the whole file once. Stops with CLI_FILE_READ when it cannot be read. */
 export async function hashFile(file: string, length: number, out: Output): Promise<HashedFile> {
   const progress = out.progress(`Hashing ${basename(file)}`, length);
-  const hash = createHash('sha256');
-  let len = 0;
+  const digest = imageDigest();
   try {
     for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) {
       const bytes = Buffer.from(chunk);
-      hash.update(bytes);
-      len += bytes.length;
+      digest.add(bytes);
       progress.add(bytes.length);
     }
   } catch (error) {
     return stop('CLI_FILE_READ', `${file} cannot be read (${systemCode(error) ?? String(error)})`, file);
   }
   progress.end();
-  if (len !== length) return stop('CLI_FILE_CHANGED', `${file} changed while it was read`, file);
-  return { file, len, hash: hash.digest('hex') };
+  const found = digest.finish();
+  if (found.len !== length) return stop('CLI_FILE_CHANGED', `${file} changed while it was read`, file);
+  return { file, ...found };
 }
 
 /** Sends the file under its hash, which the server computes again. */

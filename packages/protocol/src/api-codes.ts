@@ -50,6 +50,12 @@ export const apiCodes = {
     decidedIn: 'packages/server/src/app/devices.ts#createDevice',
     httpStatus: 409,
   },
+  API_RACED: {
+    summary: 'Another request changed the same thing at the same moment; nothing of this one was stored.',
+    remedy: 'Read the newest state, look at it, and repeat the request.',
+    decidedIn: 'packages/server/src/adapters/http/failure.ts#failureOf',
+    httpStatus: 409,
+  },
   API_PRECONDITION: {
     summary: 'What If-Match names is no longer the newest: somebody changed it meanwhile.',
     remedy: 'Read the newest state, look at it, and repeat with its ETag.',
@@ -82,7 +88,7 @@ export const apiCodes = {
   },
   API_RESTORED: {
     summary:
-      'The server was restored from a backup older than the last offline signature and publishes nothing new.',
+      'An offline file that existed is not here: the server was restored from an older backup. Nothing new is published.',
     remedy: "Hand back the files named from a signer's machine.",
     decidedIn: 'packages/server/src/app/publishing.ts#checkNotMissing',
     httpStatus: 409,

@@ -6,6 +6,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { createSecureContext } from 'node:tls';
 import { fail, ok, type Result } from '@airlock/trust';
@@ -20,8 +21,8 @@ import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { createLocks } from './core/locks.ts';
-import { createTimestampDesk } from './core/timestamps.ts';
-import type { Clock } from './ports/platform.ts';
+import { createTimestampDesk, startWaitSeconds } from './core/timestamps.ts';
+import type { Clock, Keyring } from './ports/platform.ts';
 import type { Store } from './ports/store.ts';
 
 export const serverVersion = '0.1.0';
@@ -30,6 +31,8 @@ export const serverVersion = '0.1.0';
 const renewalMs = 60_000;
 /** Milliseconds that last-seen is gathered before it is written. */
 const seenMs = 30_000;
+/** Milliseconds between two looks at the clock at start. */
+const pollMs = 20;
 /** Milliseconds that requests may still take after a stop was asked for. */
 const stopMs = 10_000;
 
@@ -43,6 +46,10 @@ export interface RunningServer {
 export interface ServerOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** The online keys, when they do not lie in the folder. */
+  readonly keyring?: Keyring;
+  /** Puts other ports in the place of some: a store that is shared, or one with faults. */
+  readonly adapt?: (context: Context) => Context;
 }
 
 const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) };
@@ -63,14 +70,18 @@ export async function startServer(
   await mkdir(config.folder, { recursive: true, mode: 0o700 });
   const lock = lockFolder(config);
   if (!lock.ok) return lock;
-  const keyring = openKeyring(onlineKeysFolder(config), files.value.passphrase);
+  const keyring =
+    options.keyring === undefined
+      ? openKeyring(onlineKeysFolder(config), files.value.passphrase)
+      : ok(options.keyring);
   if (!keyring.ok) {
     lock.value.close();
     return keyring;
   }
   const store = await openStore(databaseFile(config));
   const blobs = await openBlobFolder(path.join(config.folder, 'blobs'));
-  const context: Context = {
+  await waitForClock(store, clock);
+  const own: Context = {
     store,
     blobs,
     keyring: keyring.value,
@@ -79,6 +90,7 @@ export async function startServer(
     locks: createLocks(),
     seen: new Map(),
   };
+  const context = options.adapt?.(own) ?? own;
   const devices = createDeviceListener({ context, logger, tls: files.value.device });
   const people = await createPeopleListener({
     context,
@@ -104,6 +116,14 @@ export async function startServer(
     await stopping;
   };
   return ok({ ...urls.value, close });
+}
+
+/** Until no timestamp of the process before can come again; a second at most but after a burst. */
+async function waitForClock(store: Store, clock: Clock): Promise<void> {
+  const seconds = startWaitSeconds(await store.highestSnapshot(), clock.now());
+  const until = clock.now() + seconds;
+  const giveUp = performance.now() + seconds * 1000;
+  while (clock.now() < until && performance.now() < giveUp) await setTimeout(pollMs);
 }
 
 async function readFiles(config: ServerConfig) {
@@ -217,7 +237,7 @@ function startTimers(context: Context, logger: Logger): () => Promise<void> {
 }
 
 async function stop(listeners: readonly Listener[], release: () => Promise<void>): Promise<void> {
-  const force = setTimeout(() => {
+  const force = globalThis.setTimeout(() => {
     for (const listener of listeners) listener.server.closeAllConnections();
   }, stopMs);
   try {

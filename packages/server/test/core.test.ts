@@ -7,7 +7,8 @@ import { certificateDevice } from '../src/core/certificate.ts';
 import { parsePermissions } from '../src/core/permissions.ts';
 import { parseRange } from '../src/core/range.ts';
 import { lostImageRoles, mustRewriteOnline, noteMissing } from '../src/core/restoration.ts';
-import { createTimestampDesk } from '../src/core/timestamps.ts';
+import { createTimestampDesk, startWaitSeconds } from '../src/core/timestamps.ts';
+import { lastWithdrawal } from '../src/core/withdrawals.ts';
 import { nextOnlineVersion } from '../src/core/versions.ts';
 import { makeSigner } from './support/world.ts';
 
@@ -63,6 +64,57 @@ test('TEST-OTA-461 REQ-OTA-ROLL-02: timestamps asked for in one second, in later
   assert.equal(versionOf(c), 1_800_000_100);
   const back = sign(second, 1_700_000_000);
   assert.equal(versionOf(back), versionOf(c) + 1);
+});
+
+const begin = 1_800_000_000;
+const event = fc.constantFrom('publish', 'ask', 'tick', 'restart');
+
+test('TEST-OTA-809 REQ-OTA-ROLL-02: any burst of publications and requests, then crashes and restarts in the same second: no timestamp falls back or comes again with other content', () => {
+  const owner = { repository: 'image', product: 'pump' } as const;
+  const signers = [makeSigner()];
+  const snapshots = new Map<number, ReturnType<typeof snapshotOf>>();
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
+      let desk = createTimestampDesk();
+      let now = begin;
+      let version = begin - 50;
+      let seen = { version: 0, text: '' };
+      for (const what of events) {
+        if (what === 'tick') now += 1;
+        if (what === 'publish') version = nextOnlineVersion(version, now);
+        if (what === 'restart') {
+          now += startWaitSeconds(version, now);
+          desk = createTimestampDesk();
+        }
+        if (what !== 'ask') continue;
+        const snapshot = snapshots.get(version) ?? snapshotOf(version);
+        snapshots.set(version, snapshot);
+        const text = desk.sign({ owner, snapshot, now, signers });
+        const view = readRole(Buffer.from(text));
+        assert.ok(view.ok);
+        const stamp = { version: view.value.version, text };
+        assert.ok(stamp.version >= seen.version, `${stamp.version} after ${seen.version}`);
+        if (stamp.version === seen.version) assert.equal(text, seen.text);
+        seen = stamp;
+      }
+    }),
+    { numRuns: 300 },
+  );
+  assert.equal(startWaitSeconds(0, begin), 0);
+  assert.equal(startWaitSeconds(begin - 2, begin), 0);
+  assert.equal(startWaitSeconds(begin, begin), 2);
+  assert.equal(startWaitSeconds(begin + 86_400, begin), 10);
+});
+
+test('TEST-OTA-811 REQ-OTA-POL-05: histories of a role, read for one release: withdrawn only when it was dropped and listed again', () => {
+  const history = (...listed: boolean[]) =>
+    lastWithdrawal(listed.map((it, at) => ({ version: at + 1, created: at * 10, listed: it })));
+  assert.equal(history(), undefined);
+  assert.equal(history(false, false), undefined);
+  assert.equal(history(false, true, true), undefined);
+  assert.equal(history(true, true, false), undefined, 'still withdrawn: it is not approved');
+  assert.deepEqual(history(true, false, true), { dropped: 2, again: 3, until: 20 });
+  assert.deepEqual(history(true, false, false, true, false, true, true), { dropped: 5, again: 6, until: 50 });
 });
 
 test('TEST-OTA-462 REQ-OTA-DELTA-02: Range headers of every form, parsed: bytes inside the image, the whole, or unsatisfiable', () => {

@@ -47,7 +47,7 @@ async function startProcess(): Promise<Running> {
 }
 
 before(async () => {
-  world = await makeWorld();
+  world = await makeWorld({ sealed: true });
   await publishProduct(world);
   device = await addDevice(world, 'pump-1');
   configFile = path.join(world.folder, 'config.json');

@@ -230,6 +230,20 @@ test('TEST-OTA-409 REQ-OTA-POL-05: a function role without a release, published:
   assert.equal(answer.body['code'], 'OTA_NOT_APPROVED');
 });
 
+test('TEST-OTA-808 REQ-OTA-POL-05: a release that was withdrawn and approved again, assigned to a device from before and to one registered since: OTA_WITHDRAWN, and accepted', async () => {
+  await approve(world, 6, [first]);
+  const assign = (id: string) =>
+    world.people('PUT', `/api/v1/devices/${id}/assignment`, { body: { release: 2 } });
+  const old = await assign('pump-2');
+  assert.deepEqual([old.status, old.body['code'], old.body['field']], [422, 'OTA_WITHDRAWN', 'release']);
+  assert.match(String(old.body['message']), /withdrawn by \w+ 5 and approved again by \w+ 6.*higher version/);
+  assert.equal((await world.people('GET', '/api/v1/devices/pump-2/assignment')).status, 404);
+  world.clock.moved += 2;
+  await addDevice(world, 'pump-9');
+  await must(assign('pump-9'), 200);
+  await approve(world, 7, []);
+});
+
 test('TEST-OTA-410 REQ-OTA-SIGN-05: a second director root, posted: devices get sets that it covers', async () => {
   await must(world.people('POST', '/api/v1/director/root', { body: { root: directorRoot(world, 2) } }), 200);
   const answer = await must(world.device(device, checkInUrl()), 200);

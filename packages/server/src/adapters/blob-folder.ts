@@ -4,10 +4,11 @@
  * Keeps true: a name stands for exactly the bytes of its hash, flushed, read back, and never replaced; a cut or failed
  * upload leaves nothing but a temporary file, which the next start removes.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { difference, imageDigest, type ImageIs } from '@airlock/image';
 import type { BlobPut, BlobStore } from '../ports/platform.ts';
 import { flushFolder, hasCode } from './files.ts';
 
@@ -72,21 +73,21 @@ async function receive(
 ): Promise<number | BlobPut> {
   const handle = await open(file, 'wx', 0o600);
   try {
-    const hash = createHash('sha256');
-    let length = 0;
+    const digest = imageDigest();
     for await (const piece of bytes) {
-      length += piece.length;
-      if (length > bytesMax) return { kind: 'too-large' };
-      hash.update(piece);
+      digest.add(piece);
+      if (digest.len > bytesMax) return { kind: 'too-large' };
       await writeAll(handle, piece);
     }
-    if (length === 0) return { kind: 'empty' };
-    const found = hash.digest('hex');
-    if (found !== sha256) return { kind: 'wrong-hash', sha256: found };
+    const sent = digest.finish();
+    if (sent.len === 0) return { kind: 'empty' };
+    if (sent.hash !== sha256) return { kind: 'wrong-hash', sha256: sent.hash };
     await handle.sync();
-    const stored = await hashFile(file);
-    if (stored !== sha256) throw new Error('the disk gave back other bytes than were written');
-    return length;
+    const stored = await readBack(file);
+    if (difference(stored, sent) !== undefined) {
+      throw new Error('the disk gave back other bytes than were written');
+    }
+    return sent.len;
   } finally {
     await handle.close();
   }
@@ -97,9 +98,9 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   while (at < bytes.length) at += (await handle.write(bytes, at)).bytesWritten;
 }
 
-async function hashFile(file: string): Promise<string> {
-  const hash = createHash('sha256');
+async function readBack(file: string): Promise<ImageIs> {
+  const digest = imageDigest();
   const pieces: AsyncIterable<Uint8Array> = createReadStream(file, { highWaterMark: pieceBytes });
-  for await (const piece of pieces) hash.update(piece);
-  return hash.digest('hex');
+  for await (const piece of pieces) digest.add(piece);
+  return digest.finish();
 }

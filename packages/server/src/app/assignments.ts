@@ -2,10 +2,11 @@
 import { fail, formatInstant, ok, parsePolicy, type Result } from '@airlock/trust';
 import type { AssignmentPut, AssignmentView } from '@airlock/protocol';
 import { checkSuits, rehearseDevice, writeDirectorSet } from '../core/assignment.ts';
-import type { DirectorRepository } from '../core/files.ts';
+import type { DirectorRepository, ImageRepository } from '../core/files.ts';
 import { missingMessage } from '../core/restoration.ts';
-import { deviceOwner } from '../core/versions.ts';
-import type { AssignmentRow, DeviceRow } from '../ports/store.ts';
+import { lastWithdrawal } from '../core/withdrawals.ts';
+import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
+import { type AssignmentRow, type DeviceRow, Raced, type StoreParts } from '../ports/store.ts';
 import type { Context } from './context.ts';
 import { customOf, parseCustom } from './custom.ts';
 import { directorName, storeDirectorSet, withManifest } from './director.ts';
@@ -55,30 +56,42 @@ export async function putAssignment(
       return fail('API_NOT_FOUND', message, 'release');
     }
     const before = await store.assignment(request.device);
-    const row: AssignmentRow = {
+    const asked: Omit<AssignmentRow, 'revision'> = {
       device: request.device,
       product: device.value.product,
       release: release.version,
       manifestSha256: release.manifestSha256,
       custom: JSON.stringify(customOf(request.put)),
-      revision: (before?.revision ?? 0) + 1,
       assigned: context.clock.now(),
       assignedBy: request.caller,
     };
     // The same again is no change: a repeated request is answered alike and signs nothing.
-    if (before !== undefined && before.release === row.release && before.custom === row.custom) {
+    if (before !== undefined && before.release === asked.release && before.custom === asked.custom) {
       return ok(assignmentView(before));
     }
     const matches = checkMatch(before, request.ifMatch);
     if (!matches.ok) return matches;
-    const director = await judge(context, device.value, row);
+    const director = await judge(context, device.value, asked);
     if (!director.ok) return director;
+    const { after } = director.value;
+    // The version of the director's targets: never the same again, also after an assignment was taken back.
+    const row: AssignmentRow = { ...asked, revision: after.targets?.version ?? asked.assigned };
     await store.transaction(async (inside) => {
+      await checkUnchanged(inside, request.device, before);
       await inside.putAssignment(row);
-      await storeDirectorSet(inside, director.value.before, director.value.after, row.assigned);
+      await storeDirectorSet(inside, director.value.before, after, row.assigned);
     });
     return ok(assignmentView(row));
   });
+}
+
+/** Throws `Raced` when another assignment stands by now. */
+async function checkUnchanged(
+  store: StoreParts,
+  device: string,
+  before: AssignmentRow | undefined,
+): Promise<void> {
+  if ((await store.assignment(device))?.revision !== before?.revision) throw new Raced();
 }
 
 async function activeDevice(context: Context, name: string): Promise<Result<DeviceRow>> {
@@ -102,12 +115,13 @@ function checkMatch(before: AssignmentRow | undefined, ifMatch: string | undefin
 async function judge(
   context: Context,
   device: DeviceRow,
-  row: AssignmentRow,
+  row: Omit<AssignmentRow, 'revision'>,
 ): Promise<Result<{ readonly before: DirectorRepository; readonly after: DirectorRepository }>> {
   const { store } = context;
   for (const name of [device.product, directorName]) {
     const missing = await store.missing(name);
-    if (missing.length > 0) return fail('API_RESTORED', missingMessage(name, missing));
+    if (missing.length > 0)
+      return fail('API_RESTORED', missingMessage(name, missing, await versionsIn(store, name)));
   }
   const image = await loadImage(store, device.product);
   const director = await loadDirector(store, device.device);
@@ -125,7 +139,33 @@ async function judge(
   const reported = (await store.latestReport(device.device))?.report;
   const { secureBootRevoked } = policy.value;
   const suits = checkSuits(manifest.value, row.manifestSha256, device, reported, secureBootRevoked);
-  return suits.ok ? ok({ before: director, after: after.value }) : suits;
+  if (!suits.ok) return suits;
+  const seen = await checkNotSeenWithdrawn(store, image, device, row);
+  if (!seen.ok) return seen;
+  return ok({ before: director, after: after.value });
+}
+
+/** A release that was withdrawn and approved again: whoever saw the withdrawal refuses it for good. */
+async function checkNotSeenWithdrawn(
+  store: StoreParts,
+  image: ImageRepository,
+  device: DeviceRow,
+  row: Pick<AssignmentRow, 'release' | 'manifestSha256'>,
+): Promise<Result<true>> {
+  for (const role of image.roles.keys()) {
+    if (role === 'targets') continue;
+    const history = await store.listings(imageOwner(image.product), role, row.manifestSha256);
+    const withdrawal = lastWithdrawal(history);
+    if (withdrawal === undefined || device.registered > withdrawal.until) continue;
+    const { dropped, again } = withdrawal;
+    const message = `release ${row.release} was withdrawn by ${role} ${dropped} and approved again by ${role} ${again}: a device that saw the withdrawal refuses it for good, and ${device.device} was registered before; make a release with a higher version`;
+    return fail('OTA_WITHDRAWN', message, 'release');
+  }
+  return ok(true);
+}
+
+async function versionsIn(store: StoreParts, name: string): Promise<ReadonlyMap<string, number>> {
+  return await store.currentVersions(name === directorName ? directorOwner : imageOwner(name));
 }
 
 /** Takes an assignment back: the device finishes nothing that it has not activated. */
@@ -145,6 +185,7 @@ export async function removeAssignment(
     const after = writeDirectorSet(before, undefined, at);
     if (!after.ok) return after;
     await context.store.transaction(async (store) => {
+      await checkUnchanged(store, device, row);
       await store.removeAssignment(device);
       await storeDirectorSet(store, before, after.value, at.now);
     });

@@ -17,7 +17,7 @@ import type { DeviceCreate, DeviceView, ReportView } from '@airlock/protocol';
 import { writeDirectorSet } from '../core/assignment.ts';
 import { certificateDevice, certificateSha256 } from '../core/certificate.ts';
 import { deviceOwner } from '../core/versions.ts';
-import type { DeviceRow, StoredReport } from '../ports/store.ts';
+import { type DeviceRow, Raced, type StoredReport } from '../ports/store.ts';
 import { assignmentView } from './assignments.ts';
 import type { Context } from './context.ts';
 import { storeDirectorSet } from './director.ts';
@@ -128,7 +128,12 @@ export async function putRecord(
       const message = `record number ${number} is not above ${held.recordNumber}`;
       return fail('API_VERSION_USED', message, 'record.number');
     }
-    if (held.record !== envelope) await context.store.setRecord(device, envelope, number);
+    if (held.record !== envelope) {
+      await context.store.transaction(async (store) => {
+        if ((await store.device(device))?.recordNumber !== held.recordNumber) throw new Raced();
+        await store.setRecord(device, envelope, number);
+      });
+    }
     return await deviceView(context, device);
   });
 }

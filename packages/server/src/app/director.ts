@@ -12,10 +12,10 @@ import { type Assigned, writeDirectorSet } from '../core/assignment.ts';
 import { type DirectorRepository, rootViewOf } from '../core/files.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { deviceOwner, directorOwner, lifeSeconds } from '../core/versions.ts';
-import type { AssignmentRow, RoleFile, StoreParts } from '../ports/store.ts';
+import { type AssignmentRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
 import type { Context } from './context.ts';
 import { parseCustom } from './custom.ts';
-import { loadDirector, Raced } from './repositories.ts';
+import { loadDirector } from './repositories.ts';
 
 /** The key under which the director's own missing root is noted; no product can have this name. */
 export const directorName = '(director)';
@@ -105,7 +105,10 @@ async function assignedTo(store: StoreParts, device: string): Promise<Assigned |
   return row && (await withManifest(store, row));
 }
 
-export async function withManifest(store: StoreParts, row: AssignmentRow): Promise<Assigned> {
+export async function withManifest(
+  store: StoreParts,
+  row: Omit<AssignmentRow, 'revision'>,
+): Promise<Assigned> {
   const manifestText = await store.document(row.product, row.manifestSha256);
   if (manifestText === undefined)
     throw new Error(`the manifest of release ${row.release} is not in the store`);
@@ -121,6 +124,11 @@ export async function renewDevice(context: Context, device: string): Promise<voi
     const at = { now: context.clock.now(), keyring: context.keyring };
     const after = writeDirectorSet(before, await assignedTo(context.store, device), at);
     if (!after.ok) throw new Error(`the set of ${device} cannot be signed: ${after.error.message}`);
-    await context.store.transaction((store) => storeDirectorSet(store, before, after.value, at.now));
+    try {
+      await context.store.transaction((store) => storeDirectorSet(store, before, after.value, at.now));
+    } catch (error) {
+      // Lost to another writer, who signed the set anew: that is what was wanted.
+      if (!(error instanceof Raced)) throw error;
+    }
   });
 }

@@ -76,19 +76,21 @@ async function viewOfProduct(context: Context, row: ProductRow): Promise<Product
   const repository = await loadImage(context.store, row.product);
   if (repository === undefined) throw new Error(`product ${row.product} has no root`);
   const missing = await context.store.missing(row.product);
+  const versions = await context.store.currentVersions(imageOwner(row.product));
   return {
     product: row.product,
     demo: rootViewOf(repository.root.file).image?.demo === true,
     rootVersion: repository.root.version,
     published: Object.fromEntries([...repository.roles.values()].map(({ role, version }) => [role, version])),
     ...(repository.snapshot === undefined ? {} : { snapshotVersion: repository.snapshot.version }),
-    missing: missing.map(missingView),
+    missing: missing.map((file) => missingView(file, versions.get(file.role))),
     created: formatInstant(row.created),
   };
 }
 
-export function missingView(row: MissingRow): MissingFile {
-  return { ...row, file: missingFileName(row), since: formatInstant(row.since) };
+/** `known`: the newest version of the role that is here. */
+export function missingView(row: MissingRow, known: number | undefined): MissingFile {
+  return { ...row, file: missingFileName(row, known), since: formatInstant(row.since) };
 }
 
 /** Stores a policy under its hash. Errors: API_HASH, those of `parsePolicy`, OTA_WRONG_BINDING. */

@@ -14,11 +14,11 @@ import {
   readPresented,
 } from '../core/proposals.ts';
 import { rehearse, withChanges } from '../core/publication.ts';
-import { lostBySigner, missingMessage, noteMissing } from '../core/restoration.ts';
+import { lostBySigner, missingFileName, missingMessage } from '../core/restoration.ts';
 import { imageOwner, lifeSeconds } from '../core/versions.ts';
-import type { MissingRow, ProposalRow, RoleFile, StoreParts } from '../ports/store.ts';
+import { type ProposalRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
 import type { Context } from './context.ts';
-import { loadImage, policyOf, Raced } from './repositories.ts';
+import { loadImage, policyOf } from './repositories.ts';
 
 /** Where a role stands after an act. */
 export interface RoleStatus {
@@ -88,7 +88,7 @@ function signedSha256(product: string, row: ProposalRow): string | undefined {
   return presented.ok ? presented.value.signedSha256 : undefined;
 }
 
-/** A product that lost files publishes nothing; a signer's machine may be the first to notice. */
+/** A product that lost files publishes nothing; a signer's machine that knows of a newer one is told to show it. */
 async function checkNotMissing(
   context: Context,
   published: ImageRepository,
@@ -98,13 +98,14 @@ async function checkNotMissing(
   const rows = await context.store.missing(product);
   const versions = versionsOf(published);
   if (previous !== undefined && lostBySigner(role, previous, versions)) {
-    const claim: MissingRow = { role, version: previous, evidence: 'signer', since: context.clock.now() };
-    const row = noteMissing(rows, claim);
-    if (row !== undefined) await context.store.putMissing(product, row);
-    const known = await context.store.missing(product);
-    return fail('API_RESTORED', missingMessage(product, known), 'previous');
+    // A number is no proof, and it holds nobody else back: only the file itself does (recovery.ts).
+    const known = versions.get(role) ?? 0;
+    const here = known === 0 ? `no ${role} is here` : `${role} ${known} is the newest here`;
+    const file = missingFileName({ role, version: previous }, known);
+    const message = `${here}, version ${previous} was verified by the sender: hand back ${file} (PUT /api/v1/products/${product}/missing/${role}); nothing was stored`;
+    return fail('API_RESTORED', message, 'previous');
   }
-  return rows.length === 0 ? ok(true) : fail('API_RESTORED', missingMessage(product, rows));
+  return rows.length === 0 ? ok(true) : fail('API_RESTORED', missingMessage(product, rows, versions));
 }
 
 export function versionsOf(repository: ImageRepository): Map<string, number> {
@@ -282,10 +283,21 @@ async function commit(
   const { product } = row;
   await context.store.transaction(async (store) => {
     await store.addNumber(product, row.role, row.version, signed);
-    if (outcome.after === undefined) return await store.putProposal(row);
+    if (outcome.after === undefined) {
+      await raise(store, published);
+      return await store.putProposal(row);
+    }
     for (const change of outcome.changes) await store.removeProposal(product, change.role);
     await writeAfter(store, published, outcome.after, outcome.changes, context.clock.now());
   });
+}
+
+/** Throws `Raced` when anything of the product was proposed or published since `before` was read. */
+export async function raise(
+  store: StoreParts,
+  before: Pick<ImageRepository, 'product' | 'revision'>,
+): Promise<void> {
+  if (!(await store.raiseRevision(before.product, before.revision))) throw new Raced();
 }
 
 /** Writes changed roles and the new snapshot; throws `Raced` when another process published meanwhile. */
@@ -297,12 +309,7 @@ export async function writeAfter(
   now: number,
 ): Promise<void> {
   const owner = imageOwner(before.product);
-  const versions = await store.currentVersions(owner);
-  const expected = before.snapshot?.version;
-  if (versions.get('snapshot') !== expected || versions.get('root') !== before.root.version)
-    throw new Raced();
-  const row = await store.product(before.product);
-  if (row === undefined || !(await store.raiseRevision(before.product, row.revision))) throw new Raced();
+  await raise(store, before);
   for (const change of changes) await store.addRole(owner, change, now);
   if (after.snapshot === undefined) return;
   await store.addRole(owner, after.snapshot, now);
@@ -361,13 +368,18 @@ export async function removeProposal(
 ): Promise<Result<true>> {
   const { product, role, ifMatch } = request;
   return await context.locks.run(imageOwner(product), async () => {
+    const before = await context.store.product(product);
     const open = await context.store.proposal(product, role);
-    if (open === undefined) return fail('API_NOT_FOUND', `${role} has no open proposal`, 'role');
+    if (before === undefined || open === undefined)
+      return fail('API_NOT_FOUND', `${role} has no open proposal`, 'role');
     if (ifMatch !== proposalEtag(open)) {
       const code = ifMatch === undefined ? 'API_PRECONDITION_REQUIRED' : 'API_PRECONDITION';
       return fail(code, `removing the proposal needs If-Match: ${proposalEtag(open)}`, 'if-match');
     }
-    await context.store.removeProposal(product, role);
+    await context.store.transaction(async (store) => {
+      await raise(store, before);
+      await store.removeProposal(product, role);
+    });
     return ok(true);
   });
 }

@@ -7,13 +7,13 @@
 import { fail, ok, type Result, type RoleView } from '@airlock/trust';
 import type { CheckInRequest } from '@airlock/protocol';
 import type { ImageRepository } from '../core/files.ts';
-import { countHeld, countSignatures, readPresented } from '../core/proposals.ts';
+import { countHeld, countSignatures, type Presented, readPresented } from '../core/proposals.ts';
 import { rehearse, withChanges } from '../core/publication.ts';
 import { lostImageRoles, missingFileName, noteMissing, stillMissing } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
 import type { MissingRow, ProposalRow, RoleFile } from '../ports/store.ts';
 import type { Context } from './context.ts';
-import { versionsOf, writeAfter } from './publishing.ts';
+import { raise, versionsOf, writeAfter } from './publishing.ts';
 import { loadImage, policyOf } from './repositories.ts';
 
 /** Notes what a device's check-in shows to be lost. Writes only when it tells something new. */
@@ -36,12 +36,15 @@ export async function noteDeviceClaims(
 export interface HandBack {
   /** Files that are still missing; empty: the product publishes again. */
   readonly missing: readonly MissingRow[];
+  /** What is in force now. */
+  readonly versions: ReadonlyMap<string, number>;
 }
 
 /**
- * Takes a fully signed role file that this server lost. Errors: API_NOT_FOUND when nothing is missing; those of
- * `readPresented` and `countSignatures`; OTA_BAD_SIGNATURE when the threshold is not reached; API_MISSING_FILE;
- * API_VERSION_USED when it is not newer than what is here; what devices would say to the whole.
+ * Takes a fully signed role file that this server lost, known to be missing or not: the file is the proof. A root
+ * that cannot follow yet proves that those before it are missing. What is in force already changes nothing.
+ * Errors: API_NOT_FOUND; those of `readPresented` and `countSignatures`; OTA_BAD_SIGNATURE when the threshold is not
+ * reached; API_MISSING_FILE; API_VERSION_USED when it is not newer than what is here; what devices would say.
  */
 export async function handBack(
   context: Context,
@@ -56,19 +59,16 @@ export async function handBack(
   return await context.locks.run(imageOwner(product), async () => {
     const rows = await context.store.missing(product);
     const before = await loadImage(context.store, product);
-    if (before === undefined || rows.length === 0) {
-      return fail('API_NOT_FOUND', `no file of ${product} is missing`, 'product');
-    }
+    if (before === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
     const presented = readPresented(product, role, request.file);
     if (!presented.ok) return presented;
     const { version } = presented.value;
-    const known = versionsOf(before).get(role) ?? 0;
-    if (role === 'root' ? version !== known + 1 : version <= known) {
-      return fail(
-        'API_VERSION_USED',
-        `${role} ${known} is here already, version ${version} does not follow`,
-        'file',
-      );
+    const versions = versionsOf(before);
+    const known = versions.get(role) ?? 0;
+    if (version <= known) {
+      if (isInForce(before, presented.value)) return ok({ missing: rows, versions });
+      const message = `${role} ${known} is here already, version ${version} does not follow`;
+      return fail('API_VERSION_USED', message, 'file');
     }
     const policy = await checkPolicy(context, product, presented.value);
     if (!policy.ok) return policy;
@@ -83,6 +83,9 @@ export async function handBack(
       const message = `${role} ${version} has ${signedBy.length} valid signatures of the ${threshold} needed`;
       return fail('OTA_BAD_SIGNATURE', message, 'file');
     }
+    if (role === 'root' && version > known + 1) {
+      return await proveRoots(context, before, presented.value, rows);
+    }
     const row: ProposalRow = {
       product,
       role,
@@ -94,6 +97,29 @@ export async function handBack(
     };
     return await settle(context, before, { row, signedSha256: presented.value.signedSha256, waiting, rows });
   });
+}
+
+function isInForce(before: ImageRepository, presented: Presented): boolean {
+  const { role } = presented;
+  const file = role === 'root' ? before.root : before.roles.get(role);
+  if (file?.version !== presented.version) return false;
+  const held = readPresented(before.product, role, file.file);
+  return held.ok && held.value.signedSha256 === presented.signedSha256;
+}
+
+/** A root signed by the root in force and by itself, further on than the next: those between existed. */
+async function proveRoots(
+  context: Context,
+  before: ImageRepository,
+  presented: Presented,
+  rows: readonly MissingRow[],
+): Promise<Result<HandBack>> {
+  const { product } = before;
+  const { role, version } = presented;
+  const claim: MissingRow = { role, version, evidence: 'signer', since: context.clock.now() };
+  const row = noteMissing(rows, claim);
+  if (row !== undefined) await context.store.putMissing(product, row);
+  return ok({ missing: await context.store.missing(product), versions: versionsOf(before) });
 }
 
 async function checkPolicy(
@@ -136,12 +162,13 @@ async function settle(
   const missing = stillMissing(rows, versions);
   if (missing.length > 0) {
     await context.store.transaction(async (store) => {
+      await raise(store, before);
       await store.addNumber(product, row.role, row.version, signedSha256);
       // A root alone may come into force: the next one is judged by it.
       if (row.role === 'root') await store.addRole(imageOwner(product), row, now);
       else await store.putProposal(row);
     });
-    return ok({ missing });
+    return ok({ missing, versions });
   }
   const targets = changes.find(({ role }) => role === 'targets');
   const policy = targets && (await policyOf(context.store, product, targets.file));
@@ -156,7 +183,7 @@ async function settle(
     for (const { role } of rows) await store.removeMissing(product, role);
     await writeAfter(store, before, after.value, changes, now);
   });
-  return ok({ missing: [] });
+  return ok({ missing: [], versions });
 }
 
 function isComplete(row: ProposalRow, before: ImageRepository, all: readonly ProposalRow[]): boolean {
@@ -167,12 +194,13 @@ function isComplete(row: ProposalRow, before: ImageRepository, all: readonly Pro
   return counted.ok && counted.value.enough;
 }
 
-/** A person's word that a device lied. A signer's evidence cannot be dismissed. */
+/** A person's word that a device lied. What a signed file proves cannot be dismissed. */
 export async function dismiss(context: Context, product: string, role: string): Promise<Result<true>> {
   const row = (await context.store.missing(product)).find((held) => held.role === role);
   if (row === undefined) return fail('API_NOT_FOUND', `no file of ${role} is missing`, 'role');
   if (row.evidence === 'signer') {
-    const message = `a signer's machine verified ${missingFileName(row)}: it must be handed back`;
+    const known = (await context.store.currentVersions(imageOwner(product))).get(role);
+    const message = `a signed file proves that ${role} ${row.version} exists: hand back ${missingFileName(row, known)}`;
     return fail('API_CONFLICT', message, 'role');
   }
   await context.store.removeMissing(product, role);

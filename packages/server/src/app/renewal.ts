@@ -6,6 +6,7 @@
  */
 import { withChanges } from '../core/publication.ts';
 import { imageOwner, lifeSeconds, ownerParts } from '../core/versions.ts';
+import { Raced } from '../ports/store.ts';
 import type { Context } from './context.ts';
 import { renewDevice } from './director.ts';
 import { writeAfter } from './publishing.ts';
@@ -23,8 +24,14 @@ export async function renewImage(context: Context, product: string): Promise<boo
     const now = context.clock.now();
     const after = withChanges(before, [], { now, keyring: context.keyring });
     if (!after.ok) throw new Error(`the snapshot of ${product} cannot be signed: ${after.error.message}`);
-    await context.store.transaction((store) => writeAfter(store, before, after.value, [], now));
-    return true;
+    try {
+      await context.store.transaction((store) => writeAfter(store, before, after.value, [], now));
+      return true;
+    } catch (error) {
+      // Lost to another writer of the product; the next turn looks again.
+      if (error instanceof Raced) return false;
+      throw error;
+    }
   });
 }
 

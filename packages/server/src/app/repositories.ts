@@ -8,6 +8,8 @@ import type { Context } from './context.ts';
 
 /** A product's repository as published; undefined when there is no such product. */
 export async function loadImage(store: StoreParts, product: string): Promise<ImageRepository | undefined> {
+  // First: what is read after it may only be newer, and then the writer is told so.
+  const revision = (await store.product(product))?.revision ?? 0;
   const roles = await store.currentRoles(imageOwner(product));
   const root = roles.find(({ role }) => role === 'root');
   if (root === undefined) return undefined;
@@ -17,6 +19,7 @@ export async function loadImage(store: StoreParts, product: string): Promise<Ima
   const policy = targets === undefined ? undefined : await policyOf(store, product, targets.file);
   return {
     product,
+    revision,
     root,
     roles: new Map(offline.map((role) => [role.role, role])),
     ...(snapshot === undefined ? {} : { snapshot }),
@@ -71,6 +74,3 @@ export function timestampOf(
   const now = context.clock.now();
   return ok(context.timestamps.sign({ owner, snapshot, now, signers: online.value.timestamp }));
 }
-
-/** Thrown inside a transaction to undo it: somebody else published meanwhile. */
-export class Raced extends Error {}

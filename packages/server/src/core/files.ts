@@ -9,6 +9,8 @@ import type { RoleFile } from '../ports/store.ts';
 /** A product's image repository at one moment. */
 export interface ImageRepository {
   readonly product: string;
+  /** Of the product when this was read; whoever writes compares it. */
+  readonly revision: number;
   readonly root: RoleFile;
   /** `targets` and every function ever published. */
   readonly roles: ReadonlyMap<string, RoleFile>;

@@ -2,7 +2,9 @@
  * Restored from a backup older than the last offline signature: how a server notices, and what it then may do.
  *
  * A server cannot see from its own files that they are old. Two others know better: a signer's machine, which verified
- * a newer role, and a device, which says in its check-in what it holds. From then on the product publishes nothing new
+ * a newer role, and a device, which says in its check-in what it holds. A signer's machine shows the signed file; a
+ * mere number from it is answered and forgotten, since anybody with a token could send one. From then on, as long as
+ * a file that is proven or claimed to exist is not here, the product publishes nothing new
  * - a snapshot over the old roles would be refused by every device that saw the new ones, and a withdrawal would be
  * lost silently - until the missing file is handed back. Devices are served what there is meanwhile.
  * A device is one machine out of many and may lie: its word only holds back publishing, and a person with the
@@ -45,14 +47,17 @@ export function noteMissing(held: readonly MissingRow[], claim: MissingRow): Mis
   return { ...claim, since: before.since };
 }
 
-/** Name of the file to hand back. */
-export function missingFileName({ role, version }: Pick<MissingRow, 'role' | 'version'>): string {
-  return `${version}.${role}.json`;
+/** Name of the file to hand back. Roots are verified one by the other (TUF 5.3.5): the one after `known` comes first. */
+export function missingFileName(
+  { role, version }: Pick<MissingRow, 'role' | 'version'>,
+  known: number | undefined,
+): string {
+  return `${role === 'root' && known !== undefined ? known + 1 : version}.${role}.json`;
 }
 
 /** One sentence for the answer to whoever wants to publish. */
-export function missingMessage(product: string, rows: readonly MissingRow[]): string {
-  const files = rows.map(missingFileName).join(', ');
+export function missingMessage(product: string, rows: readonly MissingRow[], versions: Versions): string {
+  const files = rows.map((row) => missingFileName(row, versions.get(row.role))).join(', ');
   return `${product} was restored from a backup that is too old: hand back ${files} from a signer's machine first`;
 }
 

@@ -3,10 +3,20 @@
  *
  * Contract: a call that changes something has made it durable when its promise resolves; `transaction` does all or
  * nothing, and what it read is still true when it commits. Role files, documents, reports and log entries are never
- * changed once written. Times are UTC seconds. Leaves to others: what may be written (core, app).
+ * changed once written. Times are UTC seconds. A writer that lost a race - a key that another one took meanwhile, a
+ * transaction over what another process changed - gets `Raced`, and nothing of its work is stored. Leaves to others:
+ * what may be written (core, app).
  */
 import type { UtcSeconds } from '@airlock/trust';
 import type { DeviceReport, LogEntry } from '@airlock/protocol';
+
+/** Thrown to undo a transaction, by the store or inside it: somebody else changed the same thing meanwhile. */
+export class Raced extends Error {
+  constructor() {
+    super('somebody else changed the same thing meanwhile');
+    this.name = 'Raced';
+  }
+}
 
 /** `image:<product>`, `director` (its root) or `device:<device>` (a device's director metadata). */
 export type OwnerKey = string;
@@ -18,6 +28,13 @@ export interface RoleFile {
   readonly file: string;
 }
 
+/** One published version of a role, looked at for one hash. */
+export interface Listing {
+  readonly version: number;
+  readonly created: UtcSeconds;
+  readonly listed: boolean;
+}
+
 export interface RoleStore {
   addRole(owner: OwnerKey, file: RoleFile, now: UtcSeconds): Promise<void>;
   /** The newest file of each role of the owner, root included. */
@@ -25,6 +42,10 @@ export interface RoleStore {
   /** Versions only: what a check-in compares. */
   currentVersions(owner: OwnerKey): Promise<ReadonlyMap<string, number>>;
   role(owner: OwnerKey, role: string, version: number): Promise<string | undefined>;
+  /** Every version of the role, lowest first: when it was stored, and whether its text names this hash. */
+  listings(owner: OwnerKey, role: string, sha256: string): Promise<readonly Listing[]>;
+  /** The highest version of any snapshot; 0 when there is none. */
+  highestSnapshot(): Promise<number>;
   /** Roots above `above`, lowest first, at most `count`. */
   rootsAbove(owner: OwnerKey, above: number, count: number): Promise<readonly RoleFile[]>;
   /** Owners whose snapshot expires before `moment`. */
@@ -40,7 +61,7 @@ export interface RoleStore {
 export interface ProductRow {
   readonly product: string;
   readonly created: UtcSeconds;
-  /** Raised by everything that is published: writers compare it (optimistic locking). */
+  /** Raised by everything that is proposed or published: writers compare it (optimistic locking). */
   readonly revision: number;
 }
 

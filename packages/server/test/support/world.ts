@@ -2,7 +2,6 @@
  * A whole small company for tests: authority, real server on real sockets, one product with two functions, devices.
  * It speaks in verbs of the domain; the server under test is the real one, with a clock that tests may move.
  */
-import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -18,17 +17,19 @@ import {
   signDraft,
   signEnvelope,
   type Signer,
-  signerFrom,
   type PublicKey,
 } from '@airlock/trust';
-import { makeOnlineKeys, type RunningServer, type ServerConfig, startServer } from '../../src/index.ts';
+import { type RunningServer, type ServerConfig, startServer } from '../../src/index.ts';
 import { hashToken, tokenText } from '../../src/core/permissions.ts';
-import { withStore } from '../../src/server.ts';
+import { type ServerOptions, withStore } from '../../src/server.ts';
 import { permissions } from '@airlock/protocol';
 import type { Facts } from '../../src/adapters/logger.ts';
 import { type Authority, makeAuthority } from './certificates.ts';
 import type { Release } from './making.ts';
 import { product, type TestDevice } from './names.ts';
+import { makeOnline, makeSigner } from './online.ts';
+
+export { makeSigner } from './online.ts';
 
 export * from './making.ts';
 export * from './names.ts';
@@ -82,8 +83,6 @@ export async function ask(url: string, authority: string, options: Ask = {}): Pr
   });
 }
 
-export const makeSigner = (): Signer => signerFrom(generateKeyPairSync('ed25519').privateKey);
-
 export interface World {
   readonly folder: string;
   readonly config: ServerConfig;
@@ -106,7 +105,14 @@ export interface World {
 
 const day = 86_400;
 
-export async function makeWorld(): Promise<World> {
+export interface WorldOptions {
+  readonly sealed?: boolean;
+  readonly adapt?: NonNullable<ServerOptions['adapt']>;
+  /** Where the server's folder is; a folder of its own in the temporary one when not given. */
+  readonly data?: string;
+}
+
+export async function makeWorld({ sealed = false, adapt, data }: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-server-'));
   const authority = await makeAuthority('Test authority');
   const server = await authority.issue({ name: 'server', use: 'server' });
@@ -119,7 +125,7 @@ export async function makeWorld(): Promise<World> {
   const listener = { host: '127.0.0.1', port: 0, certificateFile, keyFile };
   const config: ServerConfig = {
     schema: 'airlock-server-config/1',
-    folder: path.join(folder, 'data'),
+    folder: data ?? path.join(folder, 'data'),
     deviceListener: { ...listener, clientAuthorityFile: await put('clients.pem', authority.certificate) },
     peopleListener: listener,
     onlineKeys: { passphraseFile: await put('passphrase', 'a long test passphrase\n') },
@@ -127,15 +133,8 @@ export async function makeWorld(): Promise<World> {
   const token = tokenText(Buffer.alloc(32, 7));
   const row = { name: 'tester', sha256: hashToken(token), permissions: Object.keys(permissions) };
   await withStore(config, async (store) => await store.putToken(row, 1_700_000_000));
-  const keysOf = async (purpose: string) => {
-    const made = await makeOnlineKeys(
-      path.join(config.folder, 'online-keys'),
-      'a long test passphrase',
-      purpose,
-    );
-    if (!made.ok) throw new Error(made.error.message);
-    return made.value;
-  };
+  const { online, options: ports } = await makeOnline(config, sealed);
+  const startOptions = { ...ports, ...(adapt === undefined ? {} : { adapt }) };
   const clock = { moved: 0, now: () => Math.floor(Date.now() / 1000) + clock.moved };
   const world: World = {
     folder,
@@ -152,8 +151,8 @@ export async function makeWorld(): Promise<World> {
       provisioning: makeSigner(),
       directorRoot: makeSigner(),
     },
-    online: { director: await keysOf('director'), image: await keysOf(`image:${product}`) },
-    server: await start(config, clock),
+    online,
+    server: await start(config, clock, startOptions),
     async people(method, url, options = {}) {
       const headers = { authorization: `Bearer ${token}`, ...options.headers };
       return await ask(world.server.peopleUrl + url, authority.certificate, { ...options, method, headers });
@@ -164,7 +163,7 @@ export async function makeWorld(): Promise<World> {
     },
     async restart() {
       await world.server.close();
-      world.server = await start(config, clock);
+      world.server = await start(config, clock, startOptions);
     },
     async close() {
       await world.server.close();
@@ -174,7 +173,11 @@ export async function makeWorld(): Promise<World> {
   return world;
 }
 
-async function start(config: ServerConfig, clock: { now(): number }): Promise<RunningServer> {
+async function start(
+  config: ServerConfig,
+  clock: { now(): number },
+  options: ServerOptions,
+): Promise<RunningServer> {
   const quiet = {
     info: () => undefined,
     error: (event: string, facts?: Facts) => {
@@ -183,7 +186,7 @@ async function start(config: ServerConfig, clock: { now(): number }): Promise<Ru
 `);
     },
   };
-  const started = await startServer(config, { clock, logger: quiet });
+  const started = await startServer(config, { ...options, clock, logger: quiet });
   if (!started.ok) throw new Error(started.error.message);
   return started.value;
 }
@@ -197,15 +200,21 @@ function only(keys: Readonly<Record<string, PublicKey>>, role: string) {
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const one = (signer: Signer) => ({ keys: [signer.publicKey], threshold: 1 });
 
-export function imageRoot(world: World, version = 1, signers: readonly Signer[] = [world.keys.root]): string {
-  const { root, targets, targets2, provisioning } = world.keys;
+/** `key`: the root key that it names. */
+export function imageRoot(
+  world: World,
+  version = 1,
+  signers: readonly Signer[] = [world.keys.root],
+  key: Signer = world.keys.root,
+): string {
+  const { targets, targets2, provisioning } = world.keys;
   const draft = draftRoot({
     repository: 'image',
     product,
     version,
     expires: world.clock.now() + 365 * day,
     roles: {
-      root: one(root),
+      root: one(key),
       targets: { keys: [targets.publicKey, targets2.publicKey], threshold: 2 },
       snapshot: only(world.online.image, 'snapshot'),
       timestamp: only(world.online.image, 'timestamp'),
@@ -252,12 +261,17 @@ function policyBytes(world: World): Uint8Array {
   return encodePolicy(policy);
 }
 
-export function targetsFile(world: World, version: number, signers: readonly Signer[]): string {
+export function targetsFile(
+  world: World,
+  version: number,
+  signers: readonly Signer[],
+  now = world.clock.now(),
+): string {
   const { engineering, quality } = world.keys;
   const draft = draftTargets({
     product,
     version,
-    expires: world.clock.now() + 180 * day,
+    expires: now + 180 * day,
     functions: [
       { name: 'engineering', ...one(engineering) },
       { name: 'quality', ...one(quality) },
@@ -308,9 +322,9 @@ export async function propose(
 }
 
 /** Product, director, policy and targets. */
-export async function publishProduct(world: World): Promise<void> {
+export async function publishProduct(world: World, root = imageRoot(world)): Promise<void> {
   await must(world.people('POST', '/api/v1/director/root', { body: { root: directorRoot(world) } }), 200);
-  await must(world.people('POST', '/api/v1/products', { body: { product, root: imageRoot(world) } }), 201);
+  await must(world.people('POST', '/api/v1/products', { body: { product, root } }), 201);
   const policy = policyBytes(world);
   const url = `/api/v1/products/${product}/policies/${sha256Hex(policy)}`;
   await must(world.people('PUT', url, { body: policy, headers: upload }), 204);

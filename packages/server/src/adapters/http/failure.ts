@@ -6,6 +6,7 @@ import { apiCodes } from '@airlock/protocol';
 import type { ErrorEntry, Failure, Result } from '@airlock/trust';
 import { trustErrors } from '@airlock/trust';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { Raced } from '../../ports/store.ts';
 import type { Logger } from '../logger.ts';
 
 /** Statuses of trust's codes at the server: the request was understood and its content is refused. */
@@ -42,6 +43,11 @@ export function errorHandler(logger: Logger) {
 }
 
 function failureOf(error: FastifyError): Failure | undefined {
+  if (error instanceof Raced) {
+    const message =
+      'another request changed the same thing at the same moment; nothing of this one was stored';
+    return { code: 'API_RACED', message };
+  }
   if (isNoSpace(error)) {
     return { code: 'API_DISK_FULL', message: 'no space is left at the server; nothing was stored' };
   }

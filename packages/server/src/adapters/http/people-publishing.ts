@@ -98,7 +98,8 @@ function addRecoveryRoutes({ app, context, callerOf }: People): void {
       const asked = { ...request.params, file: request.body.file, caller: callerOf(request) };
       const answer = await handBack(context, asked);
       if (!answer.ok) return sendFailure(reply, answer.error);
-      return reply.send({ missing: answer.value.missing.map(missingView) });
+      const { missing, versions } = answer.value;
+      return reply.send({ missing: missing.map((row) => missingView(row, versions.get(row.role))) });
     },
   );
   app.delete(
@@ -136,10 +137,11 @@ function addLayoutRoutes({ app, context }: People): void {
     const file = await directorFile(context, '', path);
     return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);
   });
-  const viewDirector = async (): Promise<DirectorView> => ({
-    rootVersion: await directorRootVersion(context),
-    missing: (await context.store.missing(directorName)).map(missingView),
-  });
+  const viewDirector = async (): Promise<DirectorView> => {
+    const rootVersion = await directorRootVersion(context);
+    const missing = await context.store.missing(directorName);
+    return { rootVersion, missing: missing.map((row) => missingView(row, rootVersion)) };
+  };
   app.get(
     '/api/v1/director',
     { config: read, schema: { response: { 200: DirectorView, ...refusals } } },

@@ -8,7 +8,7 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { Kysely, sql, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import type { Store, StoreParts } from '../../ports/store.ts';
+import { Raced, type Store, type StoreParts } from '../../ports/store.ts';
 import { deviceStore, isWhole, tokenStore } from './device-store.ts';
 import { migrations } from './migrations.ts';
 import { productStore, releaseStore } from './product-store.ts';
@@ -49,7 +49,11 @@ function adapted(raw: DatabaseSync) {
       return {
         reader: statement.columns().length > 0,
         all: (values: readonly unknown[]) => statement.all(...inputs(values)),
-        run: (values: readonly unknown[]) => statement.run(...inputs(values)),
+        run: (values: readonly unknown[]) =>
+          // A full disk rolls back by itself; a second rollback would fail and hide why.
+          query === 'rollback' && !raw.isTransaction
+            ? { changes: 0, lastInsertRowid: 0 }
+            : statement.run(...inputs(values)),
         iterate: (values: readonly unknown[]) => statement.iterate(...inputs(values)),
       };
     },
@@ -74,12 +78,17 @@ export async function openStore(path: string): Promise<Store> {
   const byCertificate = raw.prepare(
     'select device, product from devices where certificate_sha256 = ? and revoked is null',
   );
-  const transaction = <T>(work: (store: StoreParts) => Promise<T>): Promise<T> =>
-    db.transaction().execute((inside) => work(partsOf(inside)));
+  const transaction = async <T>(work: (store: StoreParts) => Promise<T>): Promise<T> => {
+    try {
+      return await db.transaction().execute((inside) => work(partsOf(inside)));
+    } catch (why) {
+      throw isLostRace(why) ? new Raced() : why;
+    }
+  };
   return {
     ...partsOf(db),
     transaction,
-    grouped: groupCommits(db),
+    grouped: groupCommits(db, () => raw.isTransaction),
     deviceByCertificate(certificateSha256) {
       const row = byCertificate.get(certificateSha256);
       if (row === undefined) return undefined;
@@ -89,6 +98,13 @@ export async function openStore(path: string): Promise<Store> {
       await db.destroy();
     },
   };
+}
+
+/** SQLITE_BUSY and BUSY_SNAPSHOT: another process wrote. CONSTRAINT_PRIMARYKEY and _UNIQUE: the key was taken. */
+const lostRaceCodes: ReadonlySet<unknown> = new Set([5, 517, 1555, 2067]);
+
+function isLostRace(error: unknown): boolean {
+  return error instanceof Error && lostRaceCodes.has(Reflect.get(error, 'errcode'));
 }
 
 interface Waiting {
@@ -101,7 +117,7 @@ interface Waiting {
  * Shares one flush among the writes that wait: 437 commits a second with FULL become thousands. Everyone is answered
  * only after the commit that holds their write. Each work has a savepoint of its own.
  */
-function groupCommits(db: Kysely<Tables>): Store['grouped'] {
+function groupCommits(db: Kysely<Tables>, inTransaction: () => boolean): Store['grouped'] {
   /** Works in one commit; more would make a check-in wait behind them. */
   const groupMax = 100;
   let waiting: Waiting[] = [];
@@ -113,7 +129,7 @@ function groupCommits(db: Kysely<Tables>): Store['grouped'] {
       const group = waiting.slice(0, groupMax);
       waiting = waiting.slice(groupMax);
       try {
-        const settle = await db.transaction().execute((inside) => runGroup(inside, group));
+        const settle = await db.transaction().execute((inside) => runGroup(inside, group, inTransaction));
         for (const done of settle) done();
       } catch (error) {
         for (const { reject } of group) reject(error);
@@ -133,7 +149,11 @@ function groupCommits(db: Kysely<Tables>): Store['grouped'] {
     });
 }
 
-async function runGroup(inside: Kysely<Tables>, group: readonly Waiting[]): Promise<(() => void)[]> {
+async function runGroup(
+  inside: Kysely<Tables>,
+  group: readonly Waiting[],
+  inTransaction: () => boolean,
+): Promise<(() => void)[]> {
   const parts = partsOf(inside);
   const settle: (() => void)[] = [];
   for (const { run, reject } of group) {
@@ -142,6 +162,8 @@ async function runGroup(inside: Kysely<Tables>, group: readonly Waiting[]): Prom
       settle.push(await run(parts));
       await sql`release one`.execute(inside);
     } catch (error) {
+      // A full disk ended the whole transaction, and with it what the others before wrote: nobody is told that it is.
+      if (!inTransaction()) throw error;
       await sql`rollback to one`.execute(inside);
       await sql`release one`.execute(inside);
       settle.push(() => reject(error));

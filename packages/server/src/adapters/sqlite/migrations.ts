@@ -45,10 +45,18 @@ const statements: readonly string[] = [
      created text not null)`,
 ];
 
+/** The highest snapshot is asked for at each start. */
+const byRole = 'create index roles_role_version on roles (role, version)';
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
       for (const statement of statements) await sql.raw(statement).execute(db);
+    },
+  },
+  '0002-highest-snapshot': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql.raw(byRole).execute(db);
     },
   },
 };

@@ -1,6 +1,6 @@
 /** Roles and documents in SQL: written once, never changed. See the Store port for the contract. */
 import { parseInstant, formatInstant, type UtcSeconds } from '@airlock/trust';
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { RoleStore } from '../../ports/store.ts';
 import type { Tables } from './tables.ts';
 
@@ -19,10 +19,10 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       .where('owner', '=', owner)
       .groupBy('role');
   return {
-    async addRole(owner, file, now) {
+    async addRole(owner, { role, version, file }, now) {
       await db
         .insertInto('roles')
-        .values({ owner, ...file, created: formatInstant(now) })
+        .values({ owner, role, version, file, created: formatInstant(now) })
         .execute();
     },
     async currentRoles(owner) {
@@ -82,7 +82,36 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       const expires = formatInstant(now);
       await db.updateTable('snapshot_expiry').set({ expires }).where('owner', 'like', 'device:%').execute();
     },
+    ...historyQueries(db),
     ...documentQueries(db),
+  };
+}
+
+function historyQueries(db: Kysely<Tables>): Pick<RoleStore, 'listings' | 'highestSnapshot'> {
+  return {
+    async listings(owner, role, sha256) {
+      const rows = await db
+        .selectFrom('roles')
+        .select(['version', 'created', sql<number>`instr(file, ${sha256}) > 0`.as('listed')])
+        .where('owner', '=', owner)
+        .where('role', '=', role)
+        .orderBy('version')
+        .execute();
+      return rows.map(({ version, created, listed }) => ({
+        version,
+        created: seconds(created),
+        listed: listed === 1,
+      }));
+    },
+    async highestSnapshot() {
+      const row = await db
+        .selectFrom('roles')
+        .select(({ fn }) => fn.max('version').as('version'))
+        .where('role', '=', 'snapshot')
+        .executeTakeFirst();
+      // max() of no rows is null, whatever the type of the column says.
+      return row?.version ?? 0;
+    },
   };
 }
 
