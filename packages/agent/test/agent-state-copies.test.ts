@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { newTrustState, type TrustState } from '@airlock/trust';
 import { openEventLog } from '../src/index.ts';
-import { trustFileNames, trustStore } from '../src/durable/trust-store.ts';
+import { replaceFile } from '../src/durable/folder-file.ts';
+import { encodeTrustCopy, trustFileNames, trustStore } from '../src/durable/trust-store.ts';
 import { Company, device as deviceId, product, start } from './support/sim-company.ts';
 import { SimDevice, statePath, World } from './support/sim-device.ts';
 import { Power, SimDisk } from './support/sim-disk.ts';
@@ -29,6 +30,11 @@ async function codes(device: SimDevice): Promise<readonly string[]> {
 async function heldTrust(disk: SimDisk): Promise<TrustState | undefined> {
   const port = disk.clone().port(new Power(), () => '');
   return (await trustStore(port, statePath).read())?.state;
+}
+
+async function replace(disk: SimDisk, path: string, bytes: Uint8Array): Promise<void> {
+  const port = disk.port(new Power(), () => '');
+  await replaceFile(port, statePath, path.slice(statePath.length + 1), bytes);
 }
 
 test('TEST-OTA-760 REQ-OTA-APPLY-07, REQ-OTA-ROLL-02: either copy of the trust state is lost or damaged anywhere: nothing is forgotten, it is written again, and told once', async () => {
@@ -111,6 +117,29 @@ test('TEST-OTA-762 REQ-OTA-APPLY-07, REQ-OTA-ROLL-02: any number of changes of t
     ),
     { numRuns: 150 },
   );
+});
+
+test('TEST-OTA-764 REQ-OTA-APPLY-07, REQ-OTA-ROLL-02: two copies of the trust state that differ, the newer one in either place: the newer counts; one whose digits changed is no copy at all', async () => {
+  const base = await updated();
+  const older = await heldTrust(base.disk);
+  assert.ok(older);
+  const newer: TrustState = { ...older, timeLowerBound: older.timeLowerBound + 7 };
+  for (const newerAt of [0, 1]) {
+    const disk = base.disk.clone();
+    for (const [place, path] of trustPaths.entries()) {
+      const copy = place === newerAt ? { sequence: 100, state: newer } : { sequence: 99, state: older };
+      await replace(disk, path, encodeTrustCopy(copy));
+    }
+    assert.deepEqual(await heldTrust(disk), newer);
+    const path = trustPaths[newerAt] ?? '';
+    const text = new TextDecoder().decode(disk.bytes(path));
+    const forged = text.replace(`"timeLowerBound":${newer.timeLowerBound}`, '"timeLowerBound":1999999999');
+    assert.notEqual(forged, text);
+    await replace(disk, path, new TextEncoder().encode(forged));
+    assert.deepEqual(await heldTrust(disk), older, 'the checksum is over every digit of the state');
+    await replace(disk, path, new TextEncoder().encode(text.replace(' 100\n', ' 200\n')));
+    assert.deepEqual(await heldTrust(disk), older, 'and of the sequence');
+  }
 });
 
 test('TEST-OTA-763 REQ-OTA-APPLY-07: the manifest of an attempt is lost or damaged before its trial: written again from the trust state, and the release is confirmed', async () => {

@@ -130,6 +130,34 @@ test('TEST-OTA-770 REQ-OTA-POL-06: an update that is rolled back: the interlock 
   assert.deepEqual(device.world.told, ['confirmed 1', 'trial 2', 'rolled-back 2', 'confirmed 1']);
 });
 
+test('TEST-OTA-788 REQ-OTA-POL-06: the trial of a repair that failed and cannot be left: the interlock is not told that it is confirmed, though this version once was', async () => {
+  const device = await armed();
+  const { world } = device;
+  await device.settle();
+  while (device.bootState().left.B !== 0) device.startGroup();
+  assert.equal(await device.boot(), 'restart', 'in fallback, into the repair');
+  world.told = [];
+  world.selfTest = failing;
+  world.restartWorks = false;
+  await device.boot({ polls: 3 });
+  assert.deepEqual([device.bootedGroup, (await device.record()).attempt?.kind], ['B', 'repair']);
+  assert.deepEqual(world.told, ['trial 2']);
+});
+
+test('TEST-OTA-789 REQ-OTA-POL-06, REQ-OTA-APPLY-06: confirmed for good, and the result cannot be logged: the interlock is told that it is confirmed all the same', async () => {
+  const device = await armed();
+  const { world } = device;
+  world.told = [];
+  for (let fault = 0; fault < 100; fault += 1)
+    device.disk.faults.push({ op: 'write', path: `${statePath}/log` });
+  await device.boot({ polls: 0 });
+  assert.equal((await device.record()).state, 'Confirming');
+  assert.deepEqual(world.told, ['trial 2', 'confirmed 2']);
+  device.disk.faults.length = 0;
+  await device.settle();
+  assert.deepEqual(await results(device), ['OTA_CONFIRMED']);
+});
+
 test('TEST-OTA-771 REQ-OTA-POL-06: an interlock that cannot be told: logged, and nothing waits for it', async () => {
   const device = await armed((world) => {
     world.deaf = true;

@@ -7,6 +7,7 @@
  */
 import type { Readable } from 'node:stream';
 import { TransportError } from '../ports/platform.ts';
+import { countForSweep } from './buffer-sweeper.ts';
 
 /** 1 MiB: one write call of the disk each, and small against the memory of the device. */
 const pieceBytesMax = 1 << 20;
@@ -125,6 +126,7 @@ class Gatherer {
 
   #hand(buffer: Uint8Array): void {
     this.#ready.push({ buffer, length: this.#filled });
+    countForSweep(this.#filled);
     this.#filling = undefined;
     this.#filled = 0;
     this.#wake?.();
