@@ -103,11 +103,11 @@ export class Context {
   readonly ring: KeyRing;
   readonly #open: ServerApi[] = [];
 
-  constructor(io: CliIo, args: readonly string[], options: Options) {
+  constructor(io: CliIo, args: readonly string[], options: Options, home?: string) {
     this.io = io;
     this.args = args;
     this.options = options;
-    this.home = new Home(this.path(options.text('home') ?? io.env['AIRLOCK_HOME'] ?? homeDefault));
+    this.home = new Home(home ?? this.path(options.text('home') ?? io.env['AIRLOCK_HOME'] ?? homeDefault));
     this.out = new Output(io, options.flag('json'));
     const file = options.text('passphrase-file');
     this.ring = new KeyRing(
@@ -124,6 +124,11 @@ export class Context {
 
   argument(at: number): string {
     return this.args[at] ?? stop('CLI_USAGE', `argument ${at + 1} is missing`);
+  }
+
+  /** The same call on another home. */
+  inHome(folder: string): Context {
+    return new Context(this.io, this.args, this.options, folder);
   }
 
   /** The server's API for this home; closed when the command ends. */

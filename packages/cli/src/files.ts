@@ -116,6 +116,20 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+/** Moves a finished folder to its place, which must be free or empty. Stops with CLI_EXISTS or CLI_FILE_WRITE. */
+export async function moveFolder(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+    await syncFolder(dirname(to));
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') {
+      throw new Stop(fail('CLI_EXISTS', `${to} is there by now and is never overwritten`, to).error);
+    }
+    throw new Stop(writeFailure(error, to));
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -2,8 +2,8 @@
  * The keys of a home: making, sealing, finding and opening them.
  *
  * A private key exists in clear only in the memory of the command that uses it. Files are found by their public half,
- * so that no list of keys can disagree with the keys. Each opening is noted, and whoever made an act of it records
- * the use once the act is done.
+ * so that no list of keys can disagree with the keys. Each opening is noted, and whoever makes an act of it records
+ * the use before its signature leaves.
  */
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -128,7 +128,10 @@ export class KeyRing {
     return signers;
   }
 
-  /** Records every key that this command opened or made, under one act. */
+  /**
+   * Records every key that this command opened or made since it last recorded, under one act. Called before anything
+   * that they signed leaves this machine.
+   */
   async record(act: string, reason?: string): Promise<void> {
     const time = instant(this.#io.now());
     const { unattended } = this.passphrases;
@@ -136,5 +139,6 @@ export class KeyRing {
       ([keyId, key]): KeyUse => ({ time, keyId, key, act, unattended, ...(reason ? { reason } : {}) }),
     );
     await this.#home.recordKeyUse(uses);
+    this.#opened.clear();
   }
 }

@@ -96,8 +96,9 @@ export interface RunningServer {
 
 /** Starts the server and waits until it listens. Stops with CLI_SERVER_PROGRAM or CLI_PORT_TAKEN. */
 export async function startServer(configFile: string): Promise<RunningServer> {
-  const args = [programFile(), 'run', '--config', configFile];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = [programFile(), 'run', '--config', configFile, '--until-stdin-ends'];
+  // The pipe ends with this process, also when it is killed: no server stays behind on the ports.
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const ended = collect(child);
   const lines = createInterface({ input: child.stdout });
   const { promise, resolve } = Promise.withResolvers<'listening' | 'late'>();
@@ -120,15 +121,25 @@ async function stopChild(child: ChildProcess, ended: Promise<Ended>): Promise<vo
   clearTimeout(timer);
 }
 
-/** Runs the server in the foreground: its streams are ours, signals are passed on. Gives back its exit status. */
-export async function runServer(configFile: string): Promise<number> {
-  const child = spawn(process.execPath, [programFile(), 'run', '--config', configFile], { stdio: 'inherit' });
+/**
+ * Runs the server in the foreground: its streams are ours, signals are passed on. Stops with CLI_PORT_TAKEN or
+ * CLI_SERVER_PROGRAM when it refuses; its last line becomes part of ours, so that one line says what is wrong.
+ */
+export async function runServer(configFile: string, err: (text: string) => void): Promise<void> {
+  const child = spawn(process.execPath, [programFile(), 'run', '--config', configFile], {
+    stdio: ['inherit', 'inherit', 'pipe'],
+  });
+  let refusal = '';
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    if (line.startsWith(`${program}: `)) refusal = line;
+    else err(`${line}\n`);
+  });
   const forward = (signal: NodeJS.Signals) => void child.kill(signal);
   process.on('SIGINT', forward);
   process.on('SIGTERM', forward);
   try {
     await once(child, 'close');
-    return child.exitCode ?? 1;
+    if (child.exitCode !== 0) throw refused(`${program} run`, refusal);
   } finally {
     process.off('SIGINT', forward);
     process.off('SIGTERM', forward);

@@ -1,7 +1,7 @@
 /**
  * Making a home: the director's root, the two certificate authorities, the server's configuration and its token.
  *
- * `airlock.json` is written last; if anything fails before, everything that was made is removed again.
+ * Nothing in it names the folder itself: it is built beside its place and moved there when it is whole.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -109,23 +109,24 @@ async function serverFiles(home: Home, authority: Identity, input: SetupInput): 
   const listener = (name: string, port: number) => ({
     host: input.hosts.includes('localhost') && input.hosts.length <= 2 ? '127.0.0.1' : '0.0.0.0',
     port,
-    certificateFile: home.path(`server/tls/${name}.pem`),
-    keyFile: home.path(`server/tls/${name}.key`),
+    certificateFile: `tls/${name}.pem`,
+    keyFile: `tls/${name}.key`,
   });
   const config = {
     schema: 'airlock-server-config/1',
-    folder: home.path('server/data'),
+    // Relative to the configuration file.
+    folder: 'data',
     deviceListener: {
       ...listener('device-listener', input.devicePort),
-      clientAuthorityFile: home.path(deviceAuthorityFile),
+      clientAuthorityFile: `../${deviceAuthorityFile}`,
     },
     peopleListener: listener('people-listener', input.peoplePort),
-    onlineKeys: { passphraseFile: home.path('server/online-keys.passphrase') },
+    onlineKeys: { passphraseFile: 'online-keys.passphrase' },
   };
   const passphrase = `${randomBytes(32).toString('base64url')}\n`;
   return [
     ...listeners,
-    { path: config.onlineKeys.passphraseFile, bytes: passphrase, mode: secretMode },
+    { path: home.path('server', config.onlineKeys.passphraseFile), bytes: passphrase, mode: secretMode },
     { path: home.path('server/config.json'), bytes: pretty(config), mode: secretMode },
   ];
 }

@@ -1,6 +1,7 @@
 /** Creating, approving and withdrawing against a server over TLS that is honest first and lies then. */
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -94,8 +95,41 @@ test('TEST-OTA-511 REQ-OTA-POL-05: a release, approved and then withdrawn: the r
   assert.equal(withdrawn.status, 0, withdrawn.err);
   assert.deepEqual(releasesOf(desk, 'quality'), []);
   assert.ok((await readFile(join(desk.home, 'key-use.jsonl'), 'utf8')).includes('CAPA-7'));
-  const again = await desk.run('release', 'withdraw', 'pump', '5', '--as', 'quality', '--yes');
+  const again = await desk.run(
+    'release',
+    'withdraw',
+    'pump',
+    '5',
+    '--as',
+    'quality',
+    '--reason',
+    'x',
+    '--yes',
+  );
   assert.match(again.err, /CLI_NOT_APPROVED/);
+});
+
+test('TEST-OTA-822 REQ-OTA-POL-08: a signature, at the moment it arrives at the server: its use of the key is recorded already, with its reason; a withdrawal without one is refused', async (t) => {
+  const desk = await sitDown(t, company);
+  await withRelease(desk);
+  const acts: string[] = [];
+  desk.server.onProposal = () => {
+    const lines = readFileSync(join(desk.home, 'key-use.jsonl'), 'utf8').trim().split('\n');
+    const { act, reason } = JSON.parse(lines.at(-1) ?? '{}') as Record<string, string>;
+    acts.push(`${act ?? ''}: ${reason ?? ''}`);
+  };
+  const sign = (...argv: string[]) => desk.run('release', ...argv, '--as', 'quality', '--yes');
+  assert.equal((await sign('approve', 'pump', '5')).status, 0);
+  const bare = await sign('withdraw', 'pump', '5');
+  assert.deepEqual([bare.status, /CLI_USAGE: .*--reason/.test(bare.err)], [2, true], bare.err);
+  const blank = await sign('withdraw', 'pump', '5', '--reason', ' ');
+  assert.deepEqual([blank.status, /CLI_USAGE: .*--reason/.test(blank.err)], [2, true], blank.err);
+  const done = await sign('withdraw', 'pump', '5', '--reason', 'CAPA-7');
+  assert.match(done.out, /Reason, kept in key-use\.jsonl: CAPA-7/);
+  assert.deepEqual(acts, [
+    'approve release 5 as quality of pump, number 2: ',
+    'withdraw release 5 as quality of pump, number 3: CAPA-7',
+  ]);
 });
 
 test('TEST-OTA-512 REQ-OTA-POL-10: approving, the server slips another entry into the proposal: refused with the entry named, nothing signed', async (t) => {

@@ -129,7 +129,17 @@ test('TEST-OTA-531 REQ-OTA-SIGN-06, REQ-OTA-POL-01, REQ-OTA-POL-09: a company, f
   await checkDeviceFolder(join(shop.folder, 'dev'));
   const used = await shop.run('release', 'create', 'pump', '12', '--name', 'x');
   assert.notEqual(used.status, 0);
-  const withdrawn = await shop.run('release', 'withdraw', 'pump', '12', '--as', 'quality', '--yes');
+  const withdrawn = await shop.run(
+    'release',
+    'withdraw',
+    'pump',
+    '12',
+    '--as',
+    'quality',
+    '--reason',
+    'CAPA-77',
+    '--yes',
+  );
   assert.equal(withdrawn.status, 0, withdrawn.err);
   server.kill('SIGTERM');
   await once(server, 'close');

@@ -72,7 +72,7 @@ test('TEST-OTA-500 REQ-OTA-POL-10: signing, no proposal is open: exactly the nam
   assert.equal(planned.value.draft.version, 10);
   const subjects = planned.value.changes.map(({ kind, subject }) => `${kind} ${subject}`);
   assert.deepEqual(subjects.toSorted(), ['added release 5', 'changed version']);
-  const other = planSignature(input({ act: { kind: 'withdraw', version: 3 } }));
+  const other = planSignature(input({ act: { kind: 'withdraw', version: 3, reason: 'CAPA-1' } }));
   assert.ok(
     other.ok &&
       other.value.changes.some(({ kind, subject }) => kind === 'removed' && subject === 'release 3'),
@@ -203,7 +203,10 @@ test('TEST-OTA-507 REQ-OTA-POL-10: signing, the act has no meaning (approved alr
     codeOf(input({ act: { kind: 'approve', ...same, sha256: hash('f') } })),
     'CLI_RELEASE_CHANGED',
   );
-  assert.equal(codeOf(input({ act: { kind: 'withdraw', version: 5 } })), 'CLI_NOT_APPROVED');
+  assert.equal(
+    codeOf(input({ act: { kind: 'withdraw', version: 5, reason: 'CAPA-1' } })),
+    'CLI_NOT_APPROVED',
+  );
 });
 
 test('TEST-OTA-508 REQ-OTA-POL-10: signing, any list of releases that is not the expected one: never signed', () => {

@@ -1,10 +1,14 @@
 /** Starts the program with the process's own arguments, streams and signals. */
 import { runProgram } from './program.ts';
 
-/** Resolves at SIGTERM or SIGINT: requests that run are ended, nothing acknowledged is lost either way. */
+/**
+ * Resolves at SIGTERM or SIGINT, and with --until-stdin-ends when whoever started it is gone, however it went:
+ * requests that run are ended, nothing acknowledged is lost either way.
+ */
 const stopped = new Promise((resolve) => {
   process.once('SIGTERM', resolve);
   process.once('SIGINT', resolve);
+  if (process.argv.includes('--until-stdin-ends')) process.stdin.resume().once('close', resolve);
 });
 
 process.exitCode = await runProgram(process.argv.slice(2), {

@@ -22,6 +22,7 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
 
   --config FILE   configuration, JSON of schema airlock-server-config/1
   --json          faults as JSON too
+  --until-stdin-ends  stop when standard input ends too, as it does when the program that started it is killed
 `;
 
 const options = {
@@ -30,6 +31,8 @@ const options = {
   name: { type: 'string' },
   permissions: { type: 'string' },
   json: { type: 'boolean', default: false },
+  // Acted upon in main.ts, which has the stream.
+  'until-stdin-ends': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 

@@ -126,6 +126,7 @@ async function runAdd(context: Context): Promise<void> {
     now: io.now(),
   });
   const above = await nearestFolder(folder);
+  await ring.record(`device add ${record.device}`);
   await writeNewFiles(made.files, above);
   try {
     const { certificate, logKey } = made;
@@ -141,7 +142,6 @@ async function runAdd(context: Context): Promise<void> {
     );
     throw error;
   }
-  await ring.record(`device add ${record.device}`);
   context.out.result(
     { device: record.device, folder, record, files: made.files.map(({ path }) => path) },
     `Registered ${record.device} (${record.product}, class ${record.safetyClass}, ${record.market})\n` +

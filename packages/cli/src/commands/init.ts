@@ -1,10 +1,12 @@
 /** `init` and `server`. */
 import { readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import process from 'node:process';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
-import { readTextFile } from '../files.ts';
+import { moveFolder, readTextFile } from '../files.ts';
 import { choosePort, makeHome } from '../setup.ts';
 import { runServer } from '../server-program.ts';
-import { need, stop } from '../stop.ts';
+import { need, stop, systemCode } from '../stop.ts';
 import { addProduct, serverConfig, withServer } from './product.ts';
 import { keyOptions, keyType, productOptions, readProduct, rootQuorum } from './product-options.ts';
 
@@ -20,9 +22,49 @@ async function port(context: Context, name: string): Promise<number> {
   return await choosePort(text === undefined ? undefined : wholeNumber(text, 1, field, 65_535), field);
 }
 
-async function runInit(context: Context): Promise<void> {
+/** Folders beside the home in which an `init` builds it; the number is that of its process. */
+const draftName = (folder: string, pid: number | string): string =>
+  join(dirname(folder), `.${basename(folder)}.init-${pid}`);
+
+/** Removes what an interrupted `init` of this home left: nobody was ever told of its keys. */
+async function removeDrafts(folder: string): Promise<void> {
+  const prefix = basename(draftName(folder, ''));
+  const names = await readdir(dirname(folder)).catch((): string[] => []);
+  for (const name of names.filter((entry) => entry.startsWith(prefix))) {
+    const pid = Number(name.slice(prefix.length));
+    if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) {
+      // Its server may still be stopping and writing there; then the next `init` removes it.
+      await rm(join(dirname(folder), name), { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) !== 'ESRCH';
+  }
+}
+
+/** The home is built in a folder beside its place and moved there at the end: it is there whole or not at all. */
+async function runInit(given: Context): Promise<void> {
+  await requireEmpty(given.home.folder);
+  await removeDrafts(given.home.folder);
+  const context = given.inHome(draftName(given.home.folder, process.pid));
+  try {
+    await buildHome(context, given);
+  } catch (error) {
+    await rm(context.home.folder, { recursive: true, force: true });
+    throw error;
+  } finally {
+    context.close();
+  }
+}
+
+async function buildHome(context: Context, given: Context): Promise<void> {
   const { home, ring, io, options } = context;
-  await requireEmpty(home.folder);
   const product = options.text('product');
   // Everything that can be refused is refused before the first file is made.
   const request = product === undefined ? undefined : await readProduct(context, product);
@@ -36,30 +78,25 @@ async function runInit(context: Context): Promise<void> {
   };
   if (input.devicePort === input.peoplePort)
     stop('CLI_PORT_TAKEN', 'the two ports must differ', '--people-port');
-  try {
-    const settings = await makeHome(home, ring, input);
-    await withServer(context, settings, async (api) => {
-      await api.postDirectorRoot(need(await readTextFile(home.path('director/1.root.json'))));
-      if (request !== undefined) await addProduct(context, settings, request);
-    });
-    if (request === undefined) await ring.record('init');
-    await home.writeSettings(settings);
-    context.out.result(
-      { home: home.folder, ...settings, ...(product === undefined ? {} : { product }) },
-      `Made ${home.folder}\n  people and API: ${settings.apiUrl}\n  devices:        ${settings.deviceUrl}\n` +
-        `Keys are sealed in ${home.path('keys')}: copy them to where they are kept.\nNext: airlock server --home ${home.folder}\n`,
-    );
-  } catch (error) {
-    await rm(home.folder, { recursive: true, force: true });
-    throw error;
-  }
+  const settings = await makeHome(home, ring, input);
+  await ring.record('init');
+  await withServer(context, settings, async (api) => {
+    await api.postDirectorRoot(need(await readTextFile(home.path('director/1.root.json'))));
+    if (request !== undefined) await addProduct(context, settings, request);
+  });
+  await home.writeSettings(settings);
+  const { folder } = given.home;
+  await moveFolder(home.folder, folder);
+  context.out.result(
+    { home: folder, ...settings, ...(product === undefined ? {} : { product }) },
+    `Made ${folder}\n  people and API: ${settings.apiUrl}\n  devices:        ${settings.deviceUrl}\n` +
+      `Keys are sealed in ${given.home.path('keys')}: copy them to where they are kept.\nNext: airlock server --home ${folder}\n`,
+  );
 }
 
 async function runServerCommand(context: Context): Promise<void> {
   const config = serverConfig(context, await context.home.settings());
-  const code = await runServer(config);
-  if (code !== 0)
-    stop('CLI_SERVER_PROGRAM', `the server ended with status ${code}; its own last line says why`);
+  await runServer(config, context.io.err);
 }
 
 export const homeCommands: readonly CommandSpec[] = [

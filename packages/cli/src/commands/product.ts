@@ -61,6 +61,7 @@ export async function addProduct(
   const online = await imageOnlineKeys(serverConfig(context, settings), product);
   const files = await makeProduct(home, ring, { ...request, online, now: io.now() });
   await writeNewFiles(files, home.folder);
+  await ring.record(`product add ${product}`);
   let view: ImageView | undefined;
   try {
     await withServer(context, settings, async (api) => {
@@ -76,7 +77,6 @@ export async function addProduct(
     );
     throw error;
   }
-  await ring.record(`product add ${product}`);
   return view ?? stop('CLI_SERVER_ANSWER', 'the product could not be verified after publishing', product);
 }
 

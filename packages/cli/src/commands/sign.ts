@@ -178,6 +178,9 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   const signature = signer.sign(what.draft.bytesToSign);
   const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
   await burnNumber(context.home, verified.signer, session.function, what.draft.version);
+  // Before the signature leaves: a use that nobody recorded must not be possible.
+  const where = `${session.function} of ${product}, number ${what.draft.version}`;
+  await context.ring.record(`${actWords(act)} as ${where}`, act.kind === 'withdraw' ? act.reason : undefined);
   const answer = await api.putProposal({
     product,
     role: session.function,
@@ -185,9 +188,6 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
     previous: verified.view.functions[session.function]?.version ?? 0,
     ...(proposal === undefined ? {} : { etag: proposal.etag }),
   });
-  const reason = context.options.text('reason');
-  const where = `${session.function} of ${product}, number ${what.draft.version}`;
-  await context.ring.record(`${actWords(act)} as ${where}`, reason);
   report(session, act, what, answer);
 }
 
@@ -211,6 +211,7 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal)
   const lines = [
     state,
     ...(open.length === 0 ? [] : [`Release ${actVersion(act)} still needs: ${open.join('; ')}`]),
+    ...(act.kind === 'withdraw' ? [`Reason, kept in key-use.jsonl: ${act.reason}`] : []),
     ...(unattended ? ['The passphrase was unattended; this is recorded.'] : []),
   ];
   const json = {
@@ -223,6 +224,7 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal)
     threshold: delegation.threshold,
     ...(published ? {} : { missing }),
     ...(act.kind === 'approve' ? { stillToApprove: open } : {}),
+    ...(act.kind === 'withdraw' ? { reason: act.reason } : {}),
     unattended,
     demo: view.demo,
   };
@@ -278,9 +280,16 @@ function refuseOther({ verified }: Session, version: number, sha256: string): vo
   }
 }
 
+/** A sentence and the number of a record; more belongs into that record. */
+const reasonCharactersMax = 500;
+
 async function runWithdraw(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
-  await sign(await begin(context), { kind: 'withdraw', version }, '');
+  const reason = context.options.required('reason').trim();
+  if (reason === '' || reason.length > reasonCharactersMax) {
+    stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason');
+  }
+  await sign(await begin(context), { kind: 'withdraw', version, reason }, `  reason: ${plain(reason)}\n`);
 }
 
 async function runRenew(context: Context): Promise<void> {
@@ -308,7 +317,7 @@ export const signCommands: readonly CommandSpec[] = [
     summary: "take a function's approval back",
     help: 'Devices that see the withdrawal refuse the release from then on, also when it is staged.',
     example: 'release withdraw infusion-pump 12 --as quality --reason "CAPA-77"',
-    options: [...options, { flags: '--reason <text>', describe: 'why; recorded' }],
+    options: [...options, { flags: '--reason <text>', describe: 'why (needed); kept in key-use.jsonl' }],
     run: runWithdraw,
   },
   {

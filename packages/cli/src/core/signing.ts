@@ -39,7 +39,8 @@ const versionsSkippedMax = 100;
 /** The one thing that a person wants to have done. */
 export type Act =
   | { readonly kind: 'approve'; readonly version: number; readonly length: number; readonly sha256: string }
-  | { readonly kind: 'withdraw'; readonly version: number }
+  /** `reason`: kept on this machine; nothing that is signed holds it. */
+  | { readonly kind: 'withdraw'; readonly version: number; readonly reason: string }
   | { readonly kind: 'renew' };
 
 export interface SigningInput {

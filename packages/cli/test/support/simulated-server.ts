@@ -57,6 +57,8 @@ export class SimulatedServer {
   readonly assignments = new Map<string, number>();
   /** Every request, as `METHOD path`. */
   readonly requests: string[] = [];
+  /** Called when a proposal arrives, before it is looked at. */
+  onProposal: () => void = () => undefined;
   product = '';
   now = 0;
   #version = 0;
@@ -202,6 +204,7 @@ export class SimulatedServer {
   }
 
   #propose(role: string, body: Buffer): object {
+    this.onProposal();
     const sent: unknown = JSON.parse(body.toString());
     const file = typeof sent === 'object' && sent !== null && 'file' in sent ? String(sent.file) : '';
     const bytes = Buffer.from(file);
