@@ -41,7 +41,7 @@ export const apiCodes = {
   API_NOT_FOUND: {
     summary: 'What the request names is not there, or not for this caller.',
     remedy: 'Check the name.',
-    decidedIn: 'packages/server/src/app/tuf-layout.ts#imageFile',
+    decidedIn: 'packages/server/src/app/tuf-layout.ts#absent',
     httpStatus: 404,
   },
   API_CONFLICT: {
@@ -149,7 +149,7 @@ export const apiCodes = {
   API_KEYS: {
     summary: 'An online key cannot be opened.',
     remedy: 'Check the passphrase file and the key file named.',
-    decidedIn: 'packages/server/src/adapters/key-folder.ts#openKeyring',
+    decidedIn: 'packages/server/src/adapters/key-folder.ts#refuseKey',
   },
   API_PORT_TAKEN: {
     summary: 'Another program listens on the port.',

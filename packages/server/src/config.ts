@@ -46,7 +46,9 @@ export async function readConfig(file: string): Promise<Result<ServerConfig>> {
 /** Errors: API_CONFIG with the field's path. */
 export function parseConfig(value: unknown): Result<ServerConfig> {
   if (Check(ServerConfigSchema, value)) return ok(value);
-  const [first] = Errors(ServerConfigSchema, value);
+  const errors = Errors(ServerConfigSchema, value);
+  // A misspelt field is two faults, one missing and one unknown: the one that stands in the file is named.
+  const first = errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0];
   const named: Record<string, unknown> = { ...first?.params };
   const extra = [named['additionalProperties'], named['requiredProperties']]
     .flat()

@@ -4,6 +4,9 @@ import { after, before, test } from 'node:test';
 import { apiCodes, encodeCheckIn } from '@airlock/protocol';
 import { sha256Hex } from '@airlock/trust';
 import { hashToken, tokenText } from '../src/core/permissions.ts';
+import path from 'node:path';
+import { makeOnlineKeys, openKeyring } from '../src/adapters/key-folder.ts';
+import { parseConfig } from '../src/config.ts';
 import { startServer } from '../src/index.ts';
 import { runProgram } from '../src/program.ts';
 import { withStore } from '../src/server.ts';
@@ -204,6 +207,35 @@ test('TEST-OTA-447 REQ-OTA-OPS-01: a folder in use, a port taken and faults in t
   assert.match(await attempt(without), /folder: is missing/);
   const absent = { ...world.config, onlineKeys: { passphraseFile: '/nowhere' } };
   assert.match(await attempt(absent), /onlineKeys\.passphraseFile.*\/nowhere.*not exist/);
+});
+
+test('TEST-OTA-830 REQ-OTA-OPS-01: a misspelt field, a wrong passphrase, a purpose and parameters of another form, each tried: the line names what is wrong and what was expected', async () => {
+  const { folder, ...rest } = world.config;
+  const misspelt = parseConfig({ ...rest, folde: folder });
+  assert.match(misspelt.ok ? '' : misspelt.error.message, /^folde: is not a field/);
+  const made = await makeOnlineKeys(path.join(world.folder, 'other-keys'), 'right', 'image:pump');
+  assert.ok(made.ok);
+  const wrong = openKeyring(path.join(world.folder, 'other-keys'), 'wrong');
+  assert.match(
+    wrong.ok ? '' : wrong.error.message,
+    /image\.pump\.snapshot\.json: .*onlineKeys\.passphraseFile/,
+  );
+  const purpose = await makeOnlineKeys(path.join(world.folder, 'other-keys'), 'right', 'fleet');
+  assert.match(purpose.ok ? '' : purpose.error.message, /^--for: "fleet"/);
+  const get = (url: string) => world.people('GET', url);
+  const words = async (url: string) => String((await get(url)).body['message']);
+  assert.match(await words('/api/v1/products/NOPE'), /^product: must be a name: lower-case/);
+  assert.match(await words('/api/v1/devices?limit=many'), /^limit: must be a whole number/);
+  assert.match(
+    await words(`/api/v1/products/${product}/releases/0`),
+    /^version: must be a whole number from 1/,
+  );
+  const form = await world.people('PUT', '/api/v1/images/abc', { body: 'x', headers: upload });
+  assert.match(String(form.body['message']), /^sha256: must be a SHA-256: 64/);
+  const type = { 'content-type': 'text/css' };
+  const other = await world.people('POST', '/api/v1/products', { body: 'x', headers: type });
+  refused(other, 415, 'API_MEDIA_TYPE', 'content-type');
+  assert.match(String(other.body['message']), /application\/json/);
 });
 
 test('TEST-OTA-448 REQ-OTA-OPS-01: every code of the API table, compared with its form: has a summary, a remedy and a place', () => {

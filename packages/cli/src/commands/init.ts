@@ -96,7 +96,7 @@ async function buildHome(context: Context, given: Context): Promise<void> {
 
 async function runServerCommand(context: Context): Promise<void> {
   const config = serverConfig(context, await context.home.settings());
-  await runServer(config, context.io.err);
+  await runServer(config, (text) => context.io.err(text));
 }
 
 export const homeCommands: readonly CommandSpec[] = [

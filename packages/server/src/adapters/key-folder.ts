@@ -24,6 +24,11 @@ import {
 import type { Keyring } from '../ports/platform.ts';
 import { hasCode, writeSecret } from './files.ts';
 
+/** Names the file, and where its passphrase came from. */
+function refuseKey(name: string, why: string): Result<never> {
+  return fail('API_KEYS', `online-keys/${name}: ${why} (passphrase of onlineKeys.passphraseFile)`, name);
+}
+
 /** Opens every key of the folder. Errors: API_KEYS naming the file. */
 export function openKeyring(folder: string, passphrase: string): Result<Keyring> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -32,11 +37,11 @@ export function openKeyring(folder: string, passphrase: string): Result<Keyring>
     for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
       const bytes = readFileSync(path.join(folder, name));
       const publicKey = readSealedPublicKey(bytes);
-      if (!publicKey.ok) return fail('API_KEYS', publicKey.error.message, name);
+      if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
       const { keyId } = publicKey.value;
       if (held.has(keyId) || !wanted(keyId)) continue;
       const opened = openPrivateKey(bytes, passphrase);
-      if (!opened.ok) return fail('API_KEYS', opened.error.message, name);
+      if (!opened.ok) return refuseKey(name, opened.error.message);
       held.set(keyId, signerFrom(opened.value));
     }
     return ok(true);
@@ -73,7 +78,7 @@ export async function makeOnlineKeys(
 ): Promise<Result<Readonly<Record<string, PublicKey>>>> {
   const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(purpose) ?? [];
   if (purpose !== 'director' && product === undefined) {
-    return fail('API_CONFIG', `"${purpose}" is neither "director" nor "image:<product>"`, '--for');
+    return fail('API_CONFIG', `--for: "${purpose}" is neither "director" nor "image:<product>"`, '--for');
   }
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const prefix = product === undefined ? 'director' : `image.${product}`;
@@ -81,7 +86,7 @@ export async function makeOnlineKeys(
   for (const role of onlineRoles[product === undefined ? 'director' : 'image']) {
     const name = `${prefix}.${role}.json`;
     const publicKey = await readOrMake(path.join(folder, name), passphrase);
-    if (!publicKey.ok) return fail('API_KEYS', publicKey.error.message, name);
+    if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
     keys.push([role, publicKey.value]);
   }
   return ok(Object.fromEntries(keys));

@@ -60,7 +60,7 @@ function failureOf(error: FastifyError): Failure | undefined {
     case 'FST_ERR_CTP_EMPTY_TYPE':
       return {
         code: 'API_MEDIA_TYPE',
-        message: 'this route takes another content type',
+        message: 'must be application/json, or application/octet-stream where bytes are uploaded',
         field: 'content-type',
       };
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
@@ -82,6 +82,20 @@ function isNoSpace(error: FastifyError): boolean {
   return error.code === 'ENOSPC' || (error.code === 'ERR_SQLITE_ERROR' && number === 13);
 }
 
+/** What a pattern asks for, as people say it. */
+const patternWords: Readonly<Record<string, string>> = {
+  '^[a-z][a-z0-9-]{0,31}$': 'must be a name: lower-case letters, digits and "-", at most 32',
+  '^[0-9a-f]{64}$': 'must be a SHA-256: 64 lower-case hex digits',
+  '^[0-9]{1,15}$': 'must be a whole number',
+  '^[1-9][0-9]{0,9}$': 'must be a whole number from 1',
+};
+
+function wordsOf(found: NonNullable<FastifyError['validation']>[number]): string {
+  const { pattern } = found.params;
+  const words = typeof pattern === 'string' ? patternWords[pattern] : undefined;
+  return words ?? found.message ?? 'is not valid';
+}
+
 function validationFailure(
   error: FastifyError,
   first: NonNullable<FastifyError['validation']>[number],
@@ -92,6 +106,6 @@ function validationFailure(
   if (typeof extra === 'string') path.push(extra.slice(0, 64));
   const field = path.length === 0 ? where : path.join('.');
   const unknown = typeof first.params['additionalProperty'] === 'string';
-  const message = unknown ? 'is not a field of this request' : (first.message ?? 'is not valid');
+  const message = unknown ? 'is not a field of this request' : wordsOf(first);
   return { code: 'API_BAD_REQUEST', message: `${field}: ${message}`, field };
 }
