@@ -4,7 +4,7 @@
 
 const askAgainMs = 40;
 
-export class WaitedTooLong extends Error {}
+class WaitedTooLong extends Error {}
 
 /** Resolves to the first answer that is not undefined; throws `WaitedTooLong` with the words after `limitMs`. */
 export async function waitUntil<T>(

@@ -48,8 +48,8 @@ Exit codes:
 
 const runHelp = `
 The daemon ends on SIGTERM or SIGINT, and can be killed at any moment: it goes on from its record.
-It starts itself over once, under the same process id, with --max-semi-space-size=1 and MALLOC_ARENA_MAX=1, which
-keep its memory below 120 MB.
+It starts itself over once, under the same process id, with --max-semi-space-size=1, --expose-gc and
+MALLOC_ARENA_MAX=1, which keep its memory below 120 MB.
 `;
 
 /** Entries that \`log\` shows unless told otherwise: a few attempts. */

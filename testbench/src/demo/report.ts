@@ -25,7 +25,7 @@ export interface Outcome {
 const table: Readonly<Record<string, { readonly decidedIn: string }>> = { ...trustErrors, ...deviceCodes };
 
 /** `file#function` that decides a code. */
-export function decidedIn(code: string): string {
+function decidedIn(code: string): string {
   return table[code]?.decidedIn ?? 'unknown code';
 }
 

@@ -22,7 +22,7 @@ export interface Run {
 }
 
 /** Slots of the devices that refuse: four times a small image. */
-export const smallSlotBytes = 12_000_000;
+const smallSlotBytes = 12_000_000;
 
 /** What a scenario found: the device's answer, and a fault when it is not what it must be. */
 export interface Found {

@@ -45,11 +45,6 @@ export function removeCutPlan(scratchFolder: string): void {
   rmSync(join(scratchFolder, planName), { force: true });
 }
 
-/** True while a plan waits to be carried out. */
-export function cutPlanWaits(scratchFolder: string): boolean {
-  return statSync(join(scratchFolder, planName), { throwIfNoEntry: false }) !== undefined;
-}
-
 /** Counts operations against the plan in `scratchFolder`, which may appear or change while the agent runs. */
 export class CutTrigger {
   readonly #file: string;
@@ -99,7 +94,7 @@ function holds(operation: Operation, text: string | undefined): boolean {
 }
 
 /** Testbench writes the plan itself: a wrong one is a programmer's error and throws. */
-export function parseCutPlan(text: string): CutPlan {
+function parseCutPlan(text: string): CutPlan {
   const value = JSON.parse(text) as CutPlan;
   if (!cutOperations.includes(value.operation)) throw new Error(`cut plan: operation ${value.operation}`);
   if (!Number.isInteger(value.nth) || value.nth < 1) throw new Error(`cut plan: nth ${value.nth}`);

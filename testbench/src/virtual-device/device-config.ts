@@ -20,7 +20,7 @@ export interface DeviceConfigOptions {
 }
 
 /** Name of the critical self-test that every image of the demo brings. */
-export const pumpTestName = 'pump-motor';
+const pumpTestName = 'pump-motor';
 /** Programs that every image of the demo brings beside the agent. */
 export const pumpTestProgram = 'self-test-pump.mjs';
 export const dataHookProgram = 'data-hook.mjs';

@@ -5,7 +5,7 @@
  * list with an event. `step` is the letter of DESIGN "Order of durable steps" - traces and tests use the same ones.
  */
 import type { DeviceCode } from '@airlock/protocol';
-import type { GroupLetter, UtcSeconds } from '@airlock/trust';
+import type { GroupLetter } from '@airlock/trust';
 import type { BootControlState } from '../ports/boot-control.ts';
 import type { Attempt, DeviceState } from './record.ts';
 
@@ -116,10 +116,4 @@ export interface Move {
   /** The record that the arrow leads to; durable only once its `write-record` is done. */
   readonly record: DeviceState;
   readonly effects: readonly Effect[];
-}
-
-/** Reference time and what else the executor adds to a log entry. */
-export interface LogStamp {
-  readonly time: UtcSeconds;
-  readonly bootId: string;
 }

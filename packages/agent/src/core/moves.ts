@@ -196,7 +196,7 @@ export function failWith(record: DeviceState, attempt: Attempt, why: FailReason,
  * A target that runs without ever having been armed is not disarmed: its content was not touched, and it is what
  * the device lives on (power was lost between begin.a and begin.b, and the boot loader fell back into it).
  */
-export function failEffects(record: DeviceState, attempt: Attempt, facts: Facts): readonly Effect[] {
+function failEffects(record: DeviceState, attempt: Attempt, facts: Facts): readonly Effect[] {
   const { code, reason } = record.failing ?? { code: 'OTA_FAIL_STATE' as const, reason: 'unknown' };
   const result: Effect = { kind: 'log-result', step: 'fail.e', code, reason };
   if (facts.bootedGroup === attempt.group) {

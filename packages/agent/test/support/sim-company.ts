@@ -220,7 +220,7 @@ export class Company {
   }
 }
 
-export function manifestOf(version: number, changes: Partial<Manifest> = {}): Manifest {
+function manifestOf(version: number, changes: Partial<Manifest> = {}): Manifest {
   return {
     schema: 'airlock-manifest/1',
     product,

@@ -25,7 +25,7 @@ import {
   type PollOutcome,
   type Transport,
 } from '../../src/index.ts';
-import { logCellBytes, decodeLogCell } from '../../src/durable/log-cell.ts';
+import { decodeLogCell } from '../../src/durable/log-cell.ts';
 import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
 import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
@@ -348,8 +348,6 @@ function floorMark(record: DeviceState | undefined): string {
   if (record?.state !== 'Confirming') return '';
   return record.floor >= (record.attempt?.version ?? 0) ? ' with floor' : '';
 }
-
-export const cellBytes = logCellBytes;
 
 function transportOf(world: World, power: Power): Transport {
   const reach = async (): Promise<void> => {
