@@ -67,43 +67,55 @@ test('TEST-OTA-430 REQ-OTA-OPS-02: a server process killed by SIGKILL under a st
   for (let round = 0; round < 3; round += 1) {
     const running = await startProcess();
     const send = async (url: string, options: object) => await ask(url, world.authority.certificate, options);
-    const goal = acknowledged.reports.length + 4 + round * 3;
+    const goal = { reports: acknowledged.reports.length + 4 + round * 3, images: round + 1 };
     const stream = { killed: false };
-    const reports = async () => {
-      while (!stream.killed) {
-        sequence += 1;
-        const mine = sequence;
-        const body = reportOf(device, mine);
-        const answer = await send(`${running.deviceUrl}/device/v1/reports`, { method: 'POST', body, tls });
-        if (answer.status === 204) acknowledged.reports.push(mine);
-      }
+    /** Killed by whoever notices first, so that the other requests are under way at that moment. */
+    const killWhenDone = (): void => {
+      const { reports, images } = acknowledged;
+      if (stream.killed || reports.length < goal.reports || images.length < goal.images) return;
+      stream.killed = true;
+      running.child.kill('SIGKILL');
     };
-    const log = async () => {
-      while (!stream.killed) {
-        const { batch, last } = logBatch(device, acknowledged.log + 1, 3, previous);
-        const answer = await send(`${running.deviceUrl}/device/v1/log`, { method: 'POST', body: batch, tls });
-        assert.equal(answer.status, 200, answer.bytes.toString());
-        acknowledged.log += 3;
-        previous = last;
-        if (acknowledged.reports.length >= goal) {
-          stream.killed = true;
-          running.child.kill('SIGKILL');
+    /** Repeats a request until the kill; what fails before it is a fault of the server and ends the stream. */
+    const repeat = async (request: () => Promise<void>): Promise<void> => {
+      try {
+        while (!stream.killed) {
+          await request();
+          killWhenDone();
         }
+      } catch (error) {
+        if (stream.killed) return;
+        stream.killed = true;
+        running.child.kill('SIGKILL');
+        throw error;
       }
     };
-    const images = async () => {
-      while (!stream.killed) {
-        const image = Buffer.alloc(100_000, acknowledged.images.length + round * 64);
-        const sha256 = sha256Hex(image);
-        const url = `${running.peopleUrl}/api/v1/images/${sha256}`;
-        const answer = await send(url, { method: 'PUT', body: image, headers: people });
-        if (answer.status < 300) acknowledged.images.push(sha256);
-      }
+    const reports = async (): Promise<void> => {
+      sequence += 1;
+      const mine = sequence;
+      const body = reportOf(device, mine);
+      const answer = await send(`${running.deviceUrl}/device/v1/reports`, { method: 'POST', body, tls });
+      assert.equal(answer.status, 204, answer.bytes.toString());
+      acknowledged.reports.push(mine);
     };
-    await Promise.allSettled([reports(), reports(), log(), images()]);
+    const log = async (): Promise<void> => {
+      const { batch, last } = logBatch(device, acknowledged.log + 1, 3, previous);
+      const answer = await send(`${running.deviceUrl}/device/v1/log`, { method: 'POST', body: batch, tls });
+      assert.equal(answer.status, 200, answer.bytes.toString());
+      acknowledged.log += 3;
+      previous = last;
+    };
+    const images = async (): Promise<void> => {
+      const image = Buffer.alloc(100_000, acknowledged.images.length + round * 64);
+      const sha256 = sha256Hex(image);
+      const url = `${running.peopleUrl}/api/v1/images/${sha256}`;
+      const answer = await send(url, { method: 'PUT', body: image, headers: people });
+      assert.ok(answer.status < 300, answer.bytes.toString());
+      acknowledged.images.push(sha256);
+    };
+    await Promise.all([reports, reports, log, images].map(repeat));
     if (running.child.exitCode === null && running.child.signalCode === null)
       await once(running.child, 'exit');
-    assert.ok(stream.killed, 'the stream ended before the kill');
   }
   const running = await startProcess();
   const get = async (url: string) => {
@@ -116,10 +128,14 @@ test('TEST-OTA-430 REQ-OTA-OPS-02: a server process killed by SIGKILL under a st
   const sequences = new Set(kept.map(({ report }) => report.sequence));
   for (const number of acknowledged.reports) assert.ok(sequences.has(number), `report ${number} was lost`);
   const held = (await get('/api/v1/devices/pump-1/log?limit=500')).body;
-  assert.ok((held['entries'] as unknown[]).length >= acknowledged.log);
+  // A batch may be stored whose acknowledgement the kill swallowed; one less would be a loss.
+  const entries = (held['entries'] as unknown[]).length;
+  assert.ok(
+    entries >= Math.min(acknowledged.log, 500),
+    `${entries} of ${acknowledged.log} log entries are held`,
+  );
   assert.deepEqual(held['findings'], []);
   for (const sha256 of acknowledged.images) assert.equal((await get(`/api/v1/images/${sha256}`)).status, 200);
-  assert.ok(acknowledged.images.length > 0);
   running.child.kill('SIGTERM');
   const [code] = (await once(running.child, 'exit')) as [number | null];
   assert.equal(code, 0, 'SIGTERM ends it gracefully');

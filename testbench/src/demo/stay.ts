@@ -21,7 +21,7 @@ ${relative(process.cwd(), '.') || process.cwd()}:
   ${airlock} status                 # what every device says of itself
   ${airlock} log pump-1             # its log, with a reason for everything
   ${airlock} release show ${product} 2
-  ${airlock} release withdraw ${product} 2 --as quality --yes
+  ${airlock} release withdraw ${product} 2 --as quality --reason 'a fault' --yes
 
 On the device itself, with no network:
 

@@ -124,7 +124,8 @@ export class Company {
   }
 
   async withdraw(version: number, by: FunctionName): Promise<void> {
-    await this.#sign(['release', 'withdraw', product, String(version)], by);
+    const reason = 'found faulty in the field';
+    await this.#sign(['release', 'withdraw', product, String(version), '--reason', reason], by);
   }
 
   async release(options: ReleaseOptions): Promise<Release> {

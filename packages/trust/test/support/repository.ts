@@ -60,6 +60,7 @@ export class Company {
     timestamp: [newSigner()],
   };
   provisioning = [newSigner()];
+  provisioningThreshold = 1;
   functions = new Map<string, TestFunction>();
   manifests = new Map<number, Uint8Array>();
   minimum: Minimum = {
@@ -142,7 +143,7 @@ export class Company {
       expires: changes.expires ?? this.now + this.life.root,
       roles: { root: all(root), targets: all(targets), snapshot: all(snapshot), timestamp: all(timestamp) },
       minimum: this.minimum,
-      provisioning: all(this.provisioning, 1),
+      provisioning: all(this.provisioning, this.provisioningThreshold),
       demo: true,
     });
     const signers = [...root, ...previous.filter((signer) => !root.includes(signer))];
