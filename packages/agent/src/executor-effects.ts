@@ -224,7 +224,10 @@ export class EffectRunner {
     const { bootControl } = this.#parts.ports;
     const known = this.record.confirmed.group === group || this.record.groups[group] !== undefined;
     try {
-      if (mayRestore(await readBoot(bootControl), group, known)) await bootControl.confirm(group);
+      const state = await readBoot(bootControl);
+      // A copy that rotted, or that a cut left behind, is whole again before the other one may go.
+      if (state !== undefined) await bootControl.repair?.();
+      if (mayRestore(state, group, known)) await bootControl.confirm(group);
     } catch (error) {
       await this.note('OTA_FAIL_BOOT_CONTROL', `starts were not restored: ${messageOf(error)}`);
     }

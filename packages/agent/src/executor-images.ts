@@ -27,7 +27,7 @@ export async function writeImages(
   for (const target of targets) {
     const source = downloadImage(ports, target, { triesMax: tuning.downloadTriesMax, bucket });
     try {
-      const written = await writeSlot(ports.disk, target, source, tuning.pieceBytes);
+      const written = await writeSlot(ports.disk, target, source, tuning);
       if (!written.ok) return failed(written.error.code, written.error.message);
     } catch (error) {
       if (!(error instanceof DownloadEnded)) throw error;

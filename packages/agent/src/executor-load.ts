@@ -11,6 +11,7 @@ import { recoverLost, type Found } from './core/lost.ts';
 import { messageOf } from './core/operating-error.ts';
 import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
 import { openEventLog, type EventLog } from './durable/event-log.ts';
+import { settleFolder } from './durable/folder-file.ts';
 import { groupManifests, type GroupManifests } from './durable/group-manifests.ts';
 import { recordStore, type RecordStore } from './durable/record-store.ts';
 import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
@@ -36,6 +37,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const { disk, clock } = ports;
   const tuning = { ...tuningDefault, ...settings.tuning };
   const records = recordStore(disk, settings.stateFolder);
+  await settleFolder(disk, settings.stateFolder);
   const held = await records.read();
   const log = await openEventLog(disk, settings.stateFolder, tuning.logCellsMax);
   const manifests = groupManifests(disk, settings.stateFolder);

@@ -25,3 +25,6 @@ export { renderMermaid, step } from './core/machine.ts';
 export { ignored, transitions, type Transition } from './core/transitions.ts';
 export type { Effect, EventKind, Facts, MachineEvent, Move, Step } from './core/effects.ts';
 export { isConsistent } from './core/record-codec.ts';
+export { decodeRecord, recordCopyBytes } from './core/record-codec.ts';
+export { decodeLogCell, logCellBytes } from './durable/log-cell.ts';
+export { decodeTrustCopy, trustFileNames } from './durable/trust-store.ts';

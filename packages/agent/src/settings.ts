@@ -74,8 +74,10 @@ export interface AgentTuning {
   readonly backoffSecondsMax: number;
   /** Range requests for one image that may fail in a row, without one byte in between, before the attempt ends. */
   readonly downloadTriesMax: number;
-  /** Bytes written to a slot between two flushes: bounds what a cache may hold. */
+  /** Bytes of one write to a slot; two such buffers are in memory. */
   readonly pieceBytes: number;
+  /** Bytes written to a slot between two flushes: bounds what a cache may hold. */
+  readonly flushBytes: number;
 }
 
 export const tuningDefault: AgentTuning = {
@@ -93,4 +95,6 @@ export const tuningDefault: AgentTuning = {
   downloadTriesMax: 8,
   // DESIGN: aligned pieces of 1 MiB; two of them are in memory.
   pieceBytes: 1024 * 1024,
+  // An eighth of the smallest device's memory: no cache grows with the image, and no program of the device starves.
+  flushBytes: 64 * 1024 * 1024,
 };

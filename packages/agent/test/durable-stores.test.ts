@@ -139,20 +139,21 @@ test('TEST-OTA-265 REQ-OTA-APPLY-06, REQ-OTA-MAN-05: images of any length into a
       async (image, cut) => {
         const disk = new SimDisk();
         await port(disk).create('/slot', 2048);
+        const sizes = { pieceBytes: 512, flushBytes: 1024 };
         const source = async function* () {
           for (let at = 0; at < image.length; at += cut) yield image.subarray(at, at + cut);
         };
         const target = { path: '/slot', len: image.length, hash: sha256Hex(image) };
-        const written = await writeSlot(port(disk), target, source(), 512);
+        const written = await writeSlot(port(disk), target, source(), sizes);
         const proven = await proveSlot(port(disk), target);
         const fits = image.length <= 2048;
         assert.deepEqual([written.ok, proven.ok], [fits, fits]);
-        const longer = await writeSlot(port(disk), { ...target, len: image.length - 1 }, source(), 512);
+        const longer = await writeSlot(port(disk), { ...target, len: image.length - 1 }, source(), sizes);
         const other = await writeSlot(
           port(disk),
           { ...target, hash: sha256Hex(new Uint8Array(3)) },
           source(),
-          512,
+          sizes,
         );
         assert.deepEqual([longer.ok, other.ok], [false, false]);
       },

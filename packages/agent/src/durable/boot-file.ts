@@ -48,6 +48,8 @@ export function bootFileControl(options: {
   const { disk, path, starts = confirmedStartsDefault } = options;
   const change = (next: (state: BootControlState | undefined) => BootControlState | undefined) =>
     withFile(disk, path, async (file) => {
+      // A killed agent may have left a copy in the cache only; the other one must not be touched while that is so.
+      await file.flush();
       const held = decodeBootFile(await file.read(0, bootFileBytes));
       const state = next(held?.state);
       if (state === undefined)
@@ -66,6 +68,7 @@ export function bootFileControl(options: {
         await file.close();
       }
     },
+    repair: () => change((state) => state),
     disarm: (group) => change((state) => state && disarmed(state, group)),
     arm: (group, tries) => change((state) => state && armed(state, group, tries)),
     confirm: (group) => change((state) => confirmed(state ?? { order: [], left: {} }, group, starts)),

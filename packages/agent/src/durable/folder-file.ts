@@ -6,6 +6,32 @@
  */
 import { DiskError, type Disk } from '../ports/disk.ts';
 
+/**
+ * Makes durable whatever an earlier process of this boot left in the cache only: what is read from here on would
+ * otherwise be built upon - a copy taken for whole, a result taken for logged - and be gone after a power cut.
+ * A file that a worn medium cannot flush must not keep the agent from starting: it is left as it is.
+ */
+export async function settleFolder(disk: Disk, folder: string): Promise<void> {
+  const settle = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+    }
+  };
+  for (const name of await disk.list(folder)) {
+    await settle(async () => {
+      const file = await disk.open(`${folder}/${name}`);
+      try {
+        await file?.flush();
+      } finally {
+        await file?.close();
+      }
+    });
+  }
+  await settle(() => disk.flushFolder(folder));
+}
+
 /** Throws DiskError. `folder/name` holds exactly `bytes` afterwards. */
 export async function replaceFile(
   disk: Disk,

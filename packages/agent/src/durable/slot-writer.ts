@@ -15,6 +15,12 @@ export interface ImageTarget extends ImageIs {
   readonly path: string;
 }
 
+/** How a slot is written: bytes of one write, and of all writes between two flushes (see `AgentTuning`). */
+export interface WriteSizes {
+  readonly pieceBytes: number;
+  readonly flushBytes: number;
+}
+
 /**
  * Streams `source` into the slot, in aligned pieces, and flushes it. The bytes' own hash is compared as well, so that
  * a bad download is told apart from a bad medium. Codes: OTA_FAIL_HASH, OTA_FAIL_WRITE. What `source` throws passes.
@@ -23,10 +29,10 @@ export async function writeSlot(
   disk: Disk,
   target: ImageTarget,
   source: AsyncIterable<Uint8Array>,
-  pieceBytes: number,
+  sizes: WriteSizes,
 ): Promise<Result<undefined>> {
   return withSlot(disk, target, 'OTA_FAIL_WRITE', async (file) => {
-    const writer = pieceWriter(file, pieceBytes);
+    const writer = pieceWriter(file, sizes);
     let received = 0;
     for await (const bytes of source) {
       received += bytes.length;
@@ -79,18 +85,27 @@ async function withSlot(
   }
 }
 
+async function writeAndFlush(file: DiskFile, position: number, piece: Uint8Array): Promise<void> {
+  await file.write(position, piece);
+  await file.flush();
+}
+
 /** Two buffers in turn: while one is written, the other fills and is hashed. */
-function pieceWriter(file: DiskFile, pieceBytes: number) {
+function pieceWriter(file: DiskFile, { pieceBytes, flushBytes }: WriteSizes) {
   const digest = imageDigest();
   let filling = new Uint8Array(pieceBytes);
   let resting = new Uint8Array(pieceBytes);
   let filled = 0;
   let position = 0;
+  let unflushed = 0;
   let writing: Promise<void> = Promise.resolve();
   const send = async (): Promise<void> => {
     const piece = filling.subarray(0, filled);
     await writing;
-    writing = file.write(position, piece);
+    unflushed += filled;
+    const flushNow = unflushed >= flushBytes;
+    if (flushNow) unflushed = 0;
+    writing = flushNow ? writeAndFlush(file, position, piece) : file.write(position, piece);
     // The rejection is seen by the next await; until then it must not count as unhandled.
     writing.catch(() => undefined);
     digest.add(piece);

@@ -87,7 +87,7 @@ export function encodeTrustCopy(copy: TrustCopy): Uint8Array {
 }
 
 /** undefined for a copy that is damaged or of another form. */
-function decodeTrustCopy(bytes: Uint8Array): TrustCopy | undefined {
+export function decodeTrustCopy(bytes: Uint8Array): TrustCopy | undefined {
   const found = headForm.exec(new TextDecoder('latin1').decode(bytes.subarray(0, headBytesMax)));
   if (found === null) return undefined;
   const [whole, checksum, , digits] = found;

@@ -22,6 +22,8 @@ export interface BootControl {
   readonly armingSurvivesPowerOff: boolean;
   /** undefined when no copy can be read. */
   read(): Promise<BootControlState | undefined>;
+  /** Where there are two copies: writes a damaged or older one again, and nothing when both are alike. */
+  repair?(): Promise<void>;
   disarm(group: GroupLetter): Promise<void>;
   /** Puts the group first, in trial, with so many tries; the other group stays as it was behind it. */
   arm(group: GroupLetter, tries: number): Promise<void>;

@@ -34,6 +34,13 @@ export class Power {
     this.trace.push(name);
   }
 
+  /** The power goes now. */
+  async cut(): Promise<never> {
+    this.#off = true;
+    this.#cut('cut');
+    return await new Promise<never>(() => undefined);
+  }
+
   /** Called before reads: they do not count, but a dead machine does not read either. */
   async alive(): Promise<void> {
     if (this.#off) await new Promise<never>(() => undefined);

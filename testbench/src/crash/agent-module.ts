@@ -1,0 +1,7 @@
+/**
+ * The agent as one module: as it is shipped, or a variant of it that testbench made by a module hook.
+ *
+ * Classes differ between variants, so that whoever throws a port's error must take the class from the variant that
+ * catches it. Importing a variant is `agent-variants.ts`'s.
+ */
+export type AgentModule = typeof import('@airlock/agent');

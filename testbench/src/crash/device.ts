@@ -1,0 +1,341 @@
+/**
+ * One boot of a simulated device: boot loader, kernel, the real agent over simulated ports, up to its restart or rest.
+ *
+ * A boot is a function of a node (what is durable, and whether the same boot goes on after the agent was killed), an
+ * environment and whether the boot loader's count reaches the disk. Nothing but microtasks is waited for. After each
+ * step that changes what a cut could leave, the observer is told.
+ */
+import type { AgentPorts, BootControl, PollOutcome, Transport } from '@airlock/agent';
+import { decodeBootFile, encodeBootCopy, bootCopySpacingBytes, bootFileBytes } from '@airlock/agent';
+import type { GroupLetter } from '@airlock/trust';
+import { seededSigner } from '../paper-company.ts';
+import { decideBoot } from '../virtual-device/boot-loader.ts';
+import type { AgentModule } from './agent-module.ts';
+import { CrashDisk, type DiskOptions, type DiskState } from './crash-disk.ts';
+import { bytesOf, contentAt, sectorBytes } from './medium.ts';
+import type { Environment } from './environment.ts';
+import { newest, recordCopies } from './reading.ts';
+import { bootPath, slotPath, start, type World } from './world.ts';
+
+/** Everything from which a device goes on. */
+export interface NodeState {
+  readonly disk: DiskState;
+  /** The boot that goes on, when only the agent was killed; undefined: the boot loader comes next. */
+  readonly boot: { readonly group: GroupLetter; readonly id: string } | undefined;
+  /** Counts boots and attempts, so that no id comes twice on one way through the graph. */
+  readonly serial: number;
+}
+
+export type BootEnd =
+  /** The agent restarted the device, or a watchdog did before the agent ran. */
+  | { readonly kind: 'restart' }
+  /** The agent was killed, and the same boot goes on. */
+  | { readonly kind: 'killed' }
+  /** Nothing more to do for now. */
+  | { readonly kind: 'rest'; readonly outcome: PollOutcome };
+
+export interface Boot {
+  readonly end: BootEnd;
+  /** As it is left when nothing was lost. */
+  readonly after: NodeState;
+}
+
+export interface BootOptions {
+  readonly world: World;
+  readonly agent: AgentModule;
+  readonly environment: Environment;
+  /** Whether what the boot loader counted reaches the disk. */
+  readonly countKept: boolean;
+  /** Told after each step; `agentRuns`: a kill of the agent alone is possible now. */
+  readonly observe: (step: string, disk: CrashDisk, boot: NodeState['boot']) => void;
+  readonly fault?: DiskOptions['fault'];
+}
+
+/** A device that can boot nothing: the worst that may happen. */
+export class NothingBoots extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NothingBoots';
+  }
+}
+
+/** Polls of one boot: the first may begin, the second activate, one more shows that it rests. */
+const pollsMax = 5;
+/** Between two polls: longer than any back-off. */
+const pollMs = 7 * 3600 * 1000;
+/** Three sectors: neither a stretch between two flushes nor nothing. */
+const brokenOffBytes = 3 * sectorBytes;
+const logSigner = seededSigner('log key of the device');
+
+export async function bootOnce(node: NodeState, options: BootOptions): Promise<Boot> {
+  const { world, agent, environment, fault } = options;
+  const slots = slotsOf(world, ['A', 'B']);
+  let current: NodeState['boot'] = node.boot;
+  const running = new Set<string>();
+  const disk = new CrashDisk(node.disk, {
+    agent,
+    slots,
+    running,
+    observe: (step) => options.observe(step, disk, current),
+    ...(fault === undefined ? {} : { fault }),
+  });
+  const boot = node.boot ?? (await startGroup(disk, node.serial, options));
+  const leave = (end: BootEnd, goesOn: boolean): Boot => {
+    if (disk.wrongUse !== undefined) throw disk.wrongUse;
+    return {
+      end,
+      after: { disk: disk.state(), boot: goesOn ? boot : undefined, serial: node.serial + 1 },
+    };
+  };
+  // Only where a trial is under way: nothing else asks whether it starts.
+  if (trialOf(disk) === boot.group && !environment.trialStarts) return leave({ kind: 'restart' }, false);
+  current = boot;
+  for (const slot of slotsOf(world, [boot.group])) running.add(slot);
+  const end = await live(disk, boot, node.serial, options);
+  return leave(end, end.kind === 'killed');
+}
+
+function slotsOf(world: World, groups: readonly GroupLetter[]): Set<string> {
+  return new Set(world.options.components.flatMap((name) => groups.map((group) => slotPath(name, group))));
+}
+
+function bootStateOf(disk: CrashDisk) {
+  const content = contentAt(disk.live(), bootPath);
+  return content === undefined ? undefined : decodeBootFile(bytesOf(content, 0, bootFileBytes));
+}
+
+function trialOf(disk: CrashDisk): GroupLetter | undefined {
+  return bootStateOf(disk)?.state.trial;
+}
+
+/** The boot loader: chooses, counts, and writes its count into one copy after the other, as the agent does. */
+async function startGroup(disk: CrashDisk, serial: number, options: BootOptions) {
+  const held = bootStateOf(disk);
+  if (held === undefined) throw new NothingBoots('no copy of the boot control can be read');
+  const counted = options.world.options.tries === 'counted';
+  const { group, after, words } = counted ? decideBoot(held.state) : oneShot(held.state);
+  if (group === undefined) throw new NothingBoots(words);
+  const changed = JSON.stringify(after) !== JSON.stringify(held.state);
+  if (options.countKept && changed) {
+    const bytes = encodeBootCopy({ sequence: held.sequence + 1, state: after });
+    const file = await disk.port().open(bootPath);
+    const places =
+      held.copies[0]?.sequence === held.sequence ? [bootCopySpacingBytes, 0] : [0, bootCopySpacingBytes];
+    for (const place of places) {
+      await file?.write(place, bytes);
+      await file?.flush();
+    }
+  }
+  return { group, id: `boot-${serial}` };
+}
+
+/** A boot loader that starts an armed group once and forgets it. */
+function oneShot(state: NonNullable<ReturnType<typeof bootStateOf>>['state']) {
+  const [group] = state.order;
+  const { trial, ...rest } = state;
+  const after = trial === undefined ? state : { ...rest, order: state.order.filter((one) => one !== trial) };
+  return { group, after, words: 'no group is in the boot order' };
+}
+
+async function live(
+  disk: CrashDisk,
+  boot: NonNullable<NodeState['boot']>,
+  serial: number,
+  options: BootOptions,
+): Promise<BootEnd> {
+  const { world, agent } = options;
+  const { promise: ended, resolve: end } = Promise.withResolvers<BootEnd>();
+  const clock = simulatedClock(options.environment);
+  const ports = portsOf({ disk, boot, serial, options, clock, end });
+  const device = agent.createAgent({ ports, settings: world.settings() });
+  const life = async (): Promise<BootEnd> => {
+    await device.boot();
+    let outcome: PollOutcome = { kind: 'idle' };
+    for (let poll = 0; poll < pollsMax; poll += 1) {
+      outcome = await device.poll();
+      if (poll > 0 && (outcome.kind === 'idle' || outcome.kind === 'refused')) break;
+      clock.pass(pollMs);
+    }
+    return { kind: 'rest', outcome };
+  };
+  return await Promise.race([life(), ended]);
+}
+
+interface SimulatedClock {
+  now(): number;
+  monotonicMs(): number;
+  pass(ms: number): void;
+}
+
+/** A boot is over within the life of a timestamp: one bucket of time for all of it. */
+const timeOf = { right: start + 10, 'ten years ahead': start + 10 * 365 * 24 * 3600, '1970': 0 } as const;
+
+function simulatedClock(environment: Environment): SimulatedClock {
+  let monotonic = 0;
+  return {
+    now: () => timeOf[environment.clock],
+    monotonicMs: () => monotonic,
+    pass: (ms) => {
+      monotonic += ms;
+    },
+  };
+}
+
+interface PortsContext {
+  readonly disk: CrashDisk;
+  readonly boot: NonNullable<NodeState['boot']>;
+  readonly serial: number;
+  readonly options: BootOptions;
+  readonly clock: SimulatedClock;
+  readonly end: (end: BootEnd) => void;
+}
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+function portsOf(context: PortsContext): AgentPorts {
+  const { disk, boot, serial, options, clock, end } = context;
+  const { environment, agent, world } = options;
+  const { options: fixed } = world;
+  const port = disk.port();
+  let drawn = 0;
+  const hung = Promise.withResolvers<void>();
+  const asked = new Map<string, number>();
+  const hook = async (): Promise<boolean> => environment.hooks;
+  return {
+    disk: port,
+    bootControl: bootControlOf(agent.bootFileControl({ disk: port, path: bootPath }), world),
+    platform: {
+      bootedGroup: boot.group,
+      bootId: boot.id,
+      reboot: async () => {
+        const { restart } = environment;
+        if (restart === 'fails') throw new Error('the restart command failed');
+        if (restart === 'works') end({ kind: 'restart' });
+        else hung.resolve();
+        return await never<never>();
+      },
+    },
+    clock: {
+      now: () => clock.now(),
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: async (ms, signal) => {
+        // With a signal it is a time limit: it is reached only where something hangs.
+        if (signal !== undefined) await hung.promise;
+        clock.pass(ms);
+      },
+    },
+    random: {
+      bytes: (count) => {
+        drawn += 1;
+        const view = new Uint8Array(count);
+        new DataView(view.buffer).setUint32(0, serial);
+        new DataView(view.buffer).setUint32(4, drawn);
+        return view;
+      },
+      fraction: () => 0.5,
+    },
+    interlock: {
+      allows: async (what) => {
+        const times = (asked.get(what) ?? 0) + 1;
+        asked.set(what, times);
+        const { interlock } = environment;
+        const takenBack = interlock === 'changes its mind' && what === 'reboot' && times % 2 === 0;
+        return interlock === 'no' || takenBack
+          ? { allowed: false, reason: `busy: ${what}` }
+          : { allowed: true };
+      },
+      consents: async () => true,
+      tell: async () => undefined,
+    },
+    selfTest: {
+      run: async () => {
+        const { selfTest } = environment;
+        // The trial's count is its first act: a self-test that kills the device must not run for ever.
+        const record = newest(recordCopies(disk.state().durable));
+        if (record?.state !== 'Trial')
+          throw disk.wrong(`the self-test runs while the record says ${record?.state}`);
+        if (selfTest === 'kill') end({ kind: 'killed' });
+        if (selfTest === 'hang') hung.resolve();
+        if (selfTest === 'hang' || selfTest === 'kill') return await never();
+        return selfTest === 'pass'
+          ? { passed: true, tests: [] }
+          : { passed: false, tests: [], failed: 'motor', reason: 'it does not turn' };
+      },
+    },
+    dataGuard: { present: fixed.dataHooks, prepare: hook, commit: hook, revert: hook },
+    floorStore: { kind: 'record', raise: async () => undefined },
+    secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
+    transport: transportOf(context),
+    identity: { identify: async (component, group) => identify(disk, component, group) },
+    logSigner,
+  };
+}
+
+function bootControlOf(file: BootControl, { options }: World): BootControl {
+  const { tries, armingSurvivesPowerOff } = options;
+  return { ...file, tries, armingSurvivesPowerOff };
+}
+
+function identify(disk: CrashDisk, component: string, group: GroupLetter) {
+  const content = contentAt(disk.live(), slotPath(component, group));
+  const line =
+    Buffer.from(content?.[0] ?? [])
+      .toString('latin1')
+      .split('\n')[0] ?? '';
+  try {
+    const parsed: unknown = JSON.parse(line);
+    if (typeof parsed !== 'object' || parsed === null || !('version' in parsed) || !('product' in parsed))
+      return undefined;
+    return { product: String(parsed.product), version: Number(parsed.version) };
+  } catch {
+    return undefined;
+  }
+}
+
+function transportOf({ options }: PortsContext): Transport {
+  const { environment, world, agent } = options;
+  const reach = (): NonNullable<Environment['server']> => {
+    const { server } = environment;
+    if (server === undefined) throw new agent.TransportError('OTA_SERVER_UNREACHABLE', 'there is no answer');
+    return server;
+  };
+  return {
+    checkIn: async (request) => {
+      const { files, etag } = world.serve(reach(), request.imageSnapshot);
+      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
+      return { kind: 'files', etag, files };
+    },
+    readImage: async function* ({ sha256, start: from, end }) {
+      reach();
+      const image = world.images.get(sha256);
+      if (image === undefined) throw new agent.TransportError('OTA_SERVER_REFUSED', 'no such image');
+      const { images } = environment;
+      const last = images === 'broken off' ? Math.min(end, brokenOffBytes) : end;
+      if (from < last) {
+        const piece = image.slice(from, last);
+        if (images === 'damaged') piece[piece.length - 1] = (piece.at(-1) ?? 0) ^ 1;
+        yield piece;
+      }
+      if (last < end) throw new agent.TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
+    },
+    sendReport: async () => {
+      reach();
+    },
+    sendLog: async (text) => {
+      reach();
+      const batch: unknown = JSON.parse(text);
+      return lastSequence(batch);
+    },
+    signedTime: async (nonce) => {
+      reach();
+      return world.company.time(nonce);
+    },
+  };
+}
+
+function lastSequence(batch: unknown): number {
+  if (typeof batch !== 'object' || batch === null || !('entries' in batch) || !Array.isArray(batch.entries))
+    return 0;
+  const last: unknown = batch.entries.at(-1);
+  return typeof last === 'object' && last !== null && 'sequence' in last ? Number(last.sequence) : 0;
+}

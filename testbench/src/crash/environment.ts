@@ -1,0 +1,88 @@
+/**
+ * What everything outside the agent does during one boot: server, interlock, programs, clock, kernel.
+ *
+ * Each environment is the good one with one thing wrong. They are values, so that two can be compared.
+ */
+/** What everything outside the agent does during one boot. */
+export interface Environment {
+  readonly name: string;
+  /** What the server would have the device do; `stale`: it repeats its first answer. undefined: there is no answer. */
+  readonly server: 'assigned' | 'withdrawn' | 'nothing' | 'stale' | undefined;
+  /** Leave of the device's own software; one that changes its mind takes back its leave to restart. */
+  readonly interlock: 'yes' | 'no' | 'changes its mind';
+  readonly selfTest: 'pass' | 'fail' | 'hang' | 'kill';
+  /** The group in trial never reaches its agent: a watchdog restarts the device. */
+  readonly trialStarts: boolean;
+  readonly hooks: boolean;
+  readonly restart: 'works' | 'fails' | 'never comes';
+  readonly clock: 'right' | 'ten years ahead' | '1970';
+  /** Images come whole, broken off after three sectors again and again, or with one bit changed. */
+  readonly images: 'whole' | 'broken off' | 'damaged';
+}
+
+const good: Environment = {
+  name: 'good',
+  server: 'assigned',
+  interlock: 'yes',
+  selfTest: 'pass',
+  trialStarts: true,
+  hooks: true,
+  restart: 'works',
+  clock: 'right',
+  images: 'whole',
+};
+
+/** Each is another boot that the world may give a device; every state is booted in every one. */
+export const environments: readonly Environment[] = [
+  good,
+  { ...good, name: 'self-test fails', selfTest: 'fail' },
+  { ...good, name: 'self-test hangs', selfTest: 'hang' },
+  { ...good, name: 'self-test kills the agent', selfTest: 'kill' },
+  { ...good, name: 'trial never starts', trialStarts: false },
+  { ...good, name: 'no server', server: undefined },
+  { ...good, name: 'interlock says no', interlock: 'no' },
+  { ...good, name: 'interlock changes its mind', interlock: 'changes its mind' },
+  { ...good, name: 'withdrawn', server: 'withdrawn' },
+  { ...good, name: 'nothing assigned', server: 'nothing' },
+  { ...good, name: 'stale answers', server: 'stale' },
+  { ...good, name: 'hooks fail', hooks: false },
+  { ...good, name: 'restart fails', restart: 'fails' },
+  { ...good, name: 'restart never comes', restart: 'never comes' },
+  { ...good, name: 'image breaks off', images: 'broken off' },
+  { ...good, name: 'image is damaged', images: 'damaged' },
+  { ...good, name: 'clock ten years ahead', clock: 'ten years ahead' },
+  { ...good, name: 'clock in 1970', clock: '1970' },
+];
+
+export const goodEnvironment: Environment = good;
+
+export function environmentOf(name: string): Environment {
+  const found = environments.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`there is no environment ${name}`);
+  return found;
+}
+
+/** The same environment, noting what was asked of it. */
+export function watched(environment: Environment, asked: Set<string>): Environment {
+  return new Proxy(environment, {
+    get(target, field, receiver): unknown {
+      if (typeof field === 'string' && field !== 'name') asked.add(field);
+      return Reflect.get(target, field, receiver);
+    },
+  });
+}
+
+/** Whether an environment differs from the good one in anything that was asked. */
+export function differs(environment: Environment, asked: ReadonlySet<string>): boolean {
+  const fields: (keyof Environment)[] = [
+    'server',
+    'interlock',
+    'selfTest',
+    'trialStarts',
+    'hooks',
+    'restart',
+    'clock',
+    'images',
+  ];
+  return fields.some((field) => asked.has(field) && environment[field] !== good[field]);
+}

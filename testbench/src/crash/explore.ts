@@ -1,0 +1,219 @@
+/**
+ * The graph: every state that any cut at any depth can lead to, each booted once in every environment.
+ *
+ * A node is what a device goes on from; its edges are all that one boot can leave behind - by its end, by a cut
+ * before, inside or after any step, by a kill of the agent alone. Breadth first, so that the way to a broken state is
+ * the shortest there is. What was left to do when the budget ran out is said, never hidden.
+ *
+ * An environment that differs from the good one only in what the agent never asked in that boot would give the same
+ * boot again: it is left out, and counted. Within one boot the world stays as it is, so that a killed agent goes on
+ * in the environment it was killed in.
+ */
+import type { SeededRandom } from '../random.ts';
+import type { AgentModule } from './agent-module.ts';
+import type { CrashDisk } from './crash-disk.ts';
+import { bootOnce, type NodeState, NothingBoots } from './device.ts';
+import { differs, watched } from './environment.ts';
+import { rotsOfCopies } from './faults.ts';
+import {
+  brokenBetween,
+  brokenIn,
+  brokenUnder,
+  lostWithCopy,
+  unprovenStaged,
+  type Violation,
+} from './invariants.ts';
+import { type Chains, chains, restOf } from './liveness.ts';
+import { keyOf } from './node-key.ts';
+import { newest, recordCopies } from './reading.ts';
+import { outcomes } from './outcomes.ts';
+import { type Environment, goodEnvironment } from './environment.ts';
+import type { World } from './world.ts';
+
+export interface Found {
+  readonly violation: Violation;
+  /** Ways from the start to it, one line each. */
+  readonly trace: readonly string[];
+}
+
+export interface Counts {
+  readonly nodes: number;
+  readonly boots: number;
+  /** Boots that would have been the same again. */
+  readonly skipped: number;
+  readonly edges: number;
+  /** Media that a cut may leave, looked at one by one. */
+  readonly cuts: number;
+  /** Nodes that nobody booted yet: 0 when the graph is closed. */
+  readonly open: number;
+  /** The most boots that any node needs, once faults stop, to the target or a logged result. */
+  readonly bootsToRest: number;
+}
+
+export interface Explored extends Counts {
+  readonly found: Found | undefined;
+}
+
+export interface ExploreOptions {
+  readonly world: World;
+  readonly agent: AgentModule;
+  /** The good one is always among them. */
+  readonly environments: readonly Environment[];
+  readonly start: NodeState;
+  readonly random: SeededRandom;
+  /** Whether the agent alone may be killed, at every step. */
+  readonly kills: boolean;
+  readonly nodesMax: number;
+  readonly isOver?: () => boolean;
+  readonly progress?: (counts: Counts) => void;
+}
+
+interface Node {
+  readonly index: number;
+  readonly state: NodeState;
+  readonly from: Node | undefined;
+  readonly how: string;
+  /** Of a killed agent: the environment of its boot. */
+  readonly within: Environment | undefined;
+}
+
+export async function explore(options: ExploreOptions): Promise<Explored> {
+  return await new Graph(options).run();
+}
+
+class Graph {
+  readonly #options: ExploreOptions;
+  readonly #others: readonly Environment[];
+  readonly #known = new Map<string, number>();
+  readonly #queue: Node[] = [];
+  readonly #chains: Chains = chains();
+  #next = 0;
+  #boots = 0;
+  #skipped = 0;
+  #edges = 0;
+  #cuts = 0;
+  #found: Found | undefined;
+
+  constructor(options: ExploreOptions) {
+    this.#options = options;
+    this.#others = options.environments.filter((one) => one.name !== goodEnvironment.name);
+  }
+
+  async run(): Promise<Explored> {
+    const { start, nodesMax, isOver, progress } = this.#options;
+    this.#reach(start, undefined, 'the start', undefined);
+    for (let node = this.#queue[0]; node !== undefined && this.#found === undefined; ) {
+      await this.#bootAll(node);
+      this.#next += 1;
+      if (this.#next % 50 === 0) progress?.(this.#counts());
+      if (this.#next >= nodesMax || isOver?.() === true) break;
+      node = this.#queue[this.#next];
+    }
+    this.#checkChains();
+    return { ...this.#counts(), found: this.#found };
+  }
+
+  #counts(): Counts {
+    const { bootsToRest } = this.#chains;
+    const open = this.#queue.length - this.#next;
+    const [boots, skipped, edges, cuts] = [this.#boots, this.#skipped, this.#edges, this.#cuts];
+    return { nodes: this.#known.size, boots, skipped, edges, cuts, open, bootsToRest };
+  }
+
+  async #bootAll(node: Node): Promise<void> {
+    if (node.within !== undefined) {
+      await this.#boot(node, node.within, true);
+      return;
+    }
+    const asked = new Set<string>();
+    await this.#boot(node, watched(goodEnvironment, asked), true);
+    await this.#boot(node, goodEnvironment, false);
+    for (const environment of this.#others) {
+      if (this.#found !== undefined) return;
+      if (differs(environment, asked)) await this.#boot(node, environment, true);
+      else this.#skipped += 1;
+    }
+  }
+
+  async #boot(node: Node, environment: Environment, countKept: boolean): Promise<void> {
+    const { world, agent, random, kills } = this.#options;
+    if (this.#found !== undefined) return;
+    this.#boots += 1;
+    const name = countKept ? environment.name : `${environment.name}, count lost`;
+    const serial = node.state.serial + 1;
+    let seen: unknown;
+    const observe = (step: string, disk: CrashDisk, boot: NodeState['boot']): void => {
+      const state = disk.state();
+      if (this.#found !== undefined || state === seen) return;
+      seen = state;
+      for (const durable of outcomes(state, random)) {
+        this.#cuts += 1;
+        const cut = { disk: { durable, pending: [] }, boot: undefined, serial };
+        this.#reach(cut, node, `${name}: power cut after ${step}`, undefined);
+        const under = brokenUnder(environment.selfTest, node.state.disk.durable, durable);
+        if (under !== undefined) this.#fail(node, `${name}: power cut after ${step}`, under);
+      }
+      if (kills && boot !== undefined)
+        this.#reach({ disk: state, boot, serial }, node, `${name}: agent killed after ${step}`, environment);
+    };
+    try {
+      const { end, after } = await bootOnce(node.state, { world, agent, environment, countKept, observe });
+      const within = end.kind === 'killed' ? environment : undefined;
+      const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
+      if (end.kind === 'rest') this.#atRest(node, after, name);
+      if (environment.name !== goodEnvironment.name || !countKept) return;
+      const rest = restOf(end, after, world);
+      if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
+      this.#chains.set(node.index, rest.kind === 'settled' ? undefined : next);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const words = error instanceof NothingBoots ? `4: ${error.message}` : (error.stack ?? error.message);
+      this.#fail(node, name, words);
+    }
+  }
+
+  /** A device that rests: nothing waits while it is armed, and any one copy may rot. */
+  #atRest(node: Node, after: NodeState, name: string): void {
+    const { durable } = after.disk;
+    const waiting = newest(recordCopies(durable))?.state;
+    if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
+    for (const { what, medium } of rotsOfCopies(durable)) {
+      const how = `${name}: rest, and ${what}`;
+      const lost = lostWithCopy(durable, medium);
+      if (lost !== undefined) this.#fail(node, how, lost);
+      this.#reach({ ...after, disk: { durable: medium, pending: [] } }, node, how, undefined);
+    }
+  }
+
+  #reach(state: NodeState, from: Node | undefined, how: string, within: Environment | undefined): number {
+    if (this.#found !== undefined) return -1;
+    const { world } = this.#options;
+    this.#edges += 1;
+    const { durable } = state.disk;
+    const broken = from === undefined ? undefined : brokenBetween(from.state.disk.durable, durable);
+    if (broken !== undefined) this.#fail(from, how, broken);
+    const key = `${within?.name ?? ''} ${keyOf(state, world)}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const index = this.#queue.length;
+    this.#known.set(key, index);
+    const inItself = brokenIn(durable, world) ?? unprovenStaged(durable, world);
+    if (inItself !== undefined) this.#fail(from, how, inItself);
+    this.#queue.push({ index, state, from, how, within });
+    return index;
+  }
+
+  #checkChains(): void {
+    if (this.#found !== undefined) return;
+    const endless = this.#chains.measure();
+    const node = endless === undefined ? undefined : this.#queue[endless];
+    if (node !== undefined)
+      this.#fail(node, goodEnvironment.name, 'the device comes neither to the target nor to a logged result');
+  }
+
+  #fail(from: Node | undefined, how: string, violation: Violation): void {
+    const trace = [how];
+    for (let node = from; node !== undefined; node = node.from) trace.unshift(node.how);
+    this.#found ??= { violation, trace };
+  }
+}

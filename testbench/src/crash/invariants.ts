@@ -1,0 +1,244 @@
+/**
+ * What must hold in every state that a crash can leave, and on every way from one state to the next.
+ *
+ * The numbers are those of DESIGN "What always holds". The first (the running group is never written) is the disk's
+ * to see, at the write itself; the sixth (nothing is parsed past its limit) is about what comes over the wire and is
+ * proved where that is read. Judges durable bytes only, never what the agent believes of them.
+ */
+import type { BootControlState, DeviceState } from '@airlock/agent';
+import { type GroupLetter, sha256Hex } from '@airlock/trust';
+import { decideBoot } from '../virtual-device/boot-loader.ts';
+import { bytesOf, type Content, contentAt, type Medium, sizeOf } from './medium.ts';
+import { bootCopies, type Copies, newest, onceFor, readLog, recordCopies, trustCopies } from './reading.ts';
+import { slotPath, stateFolder, type World } from './world.ts';
+
+/** A rule that was broken, in words that name the number. */
+export type Violation = string;
+
+/**
+ * Breaks of what one durable state shows by itself. On a `faulty` medium a boot control may have confirmed although
+ * it reported a failure: such a group is left as soon as it runs, and counts as being in its trial.
+ */
+export function brokenIn(
+  medium: Medium,
+  world: World,
+  media: 'sound' | 'faulty' = 'sound',
+): Violation | undefined {
+  const boot = newest(bootCopies(medium));
+  if (boot === undefined) return '4: no copy of the boot control is valid, nothing boots';
+  const record = newest(recordCopies(medium));
+  return (
+    unprovenArmed(medium, boot, world) ??
+    badNextBoot(boot, record, world, media) ??
+    twoResults(medium) ??
+    (record === undefined ? undefined : badRecord(medium, boot, record, world))
+  );
+}
+
+/** What the record promises must be so: manifests are there, trials are counted, nothing stays armed behind it. */
+function badRecord(
+  medium: Medium,
+  boot: BootControlState,
+  record: DeviceState,
+  world: World,
+): Violation | undefined {
+  const { attempt } = record;
+  if (boot.trial !== undefined && boot.trial !== attempt?.group)
+    return `4: group ${boot.trial} is armed for a trial that no attempt is about`;
+  if (attempt === undefined) return undefined;
+  if (record.state === 'Trial' && attempt.trialBoots > world.options.trialTries)
+    return `4: ${attempt.trialBoots} boots into a trial of ${world.options.trialTries} tries`;
+  if (!holdsManifest(medium, attempt.manifestSha256))
+    return '5: the record names a manifest that is not durable anywhere';
+  return undefined;
+}
+
+/** Only on a medium where nothing rotted since. */
+export function unprovenStaged(medium: Medium, world: World): Violation | undefined {
+  const record = newest(recordCopies(medium));
+  if (record?.attempt === undefined || !record.attempt.staged || record.state === 'Failing') return undefined;
+  if (record.state === 'Fetching') return undefined;
+  const { group, version } = record.attempt;
+  return provenVersion(medium, group, world) === version
+    ? undefined
+    : `2: the record says ${record.state} and the images of version ${version} are not in group ${group}`;
+}
+
+function holdsManifest(medium: Medium, sha256: string): boolean {
+  const trust = newest(trustCopies(medium));
+  if (trust?.manifest !== undefined && manifestSha256(trust.manifest) === sha256) return true;
+  return plainSha256(contentAt(medium, `${stateFolder}/${sha256}.manifest.json`)) === sha256;
+}
+
+const plainSha256 = onceFor((content) => sha256Hex(bytesOf(content, 0, sizeOf(content))));
+const manifestHashes = new Map<string, string>();
+
+function manifestSha256(text: string): string {
+  const known = manifestHashes.get(text) ?? sha256Hex(new TextEncoder().encode(text));
+  manifestHashes.set(text, known);
+  return known;
+}
+
+function unprovenArmed(medium: Medium, boot: BootControlState, world: World): Violation | undefined {
+  const bad = boot.order.find((group) => provenVersion(medium, group, world) === undefined);
+  return bad === undefined
+    ? undefined
+    : `2: group ${bad} is in the boot order and its images are not those of one release`;
+}
+
+/** The release whose images, all of them, a group holds. */
+export function provenVersion(medium: Medium, group: GroupLetter, world: World): number | undefined {
+  const { components } = world.options;
+  const held = components.map((component) => heldIn(world)(contentAt(medium, slotPath(component, group))));
+  return world.versions().find((version) => held.every((images, at) => images.has(`${version} ${at}`)));
+}
+
+const heldOfWorlds = new WeakMap<World, (content: Content | undefined) => ReadonlySet<string>>();
+
+/** Which images a slot begins with, as `<version> <number of the component>`. */
+function heldIn(world: World): (content: Content | undefined) => ReadonlySet<string> {
+  const known =
+    heldOfWorlds.get(world) ??
+    onceFor((content) => {
+      const found = world
+        .versions()
+        .flatMap((version) =>
+          world
+            .imagesOf(version)
+            .flatMap((image, at) =>
+              image.every((sector, index) => same(sector, content[index])) ? [`${version} ${at}`] : [],
+            ),
+        );
+      return new Set(found);
+    });
+  heldOfWorlds.set(world, known);
+  return known;
+}
+
+function same(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && (a === b || Buffer.compare(a, b) === 0);
+}
+
+const trialStates: readonly DeviceState['state'][] = ['Pending', 'Trial', 'Confirming', 'Failing'];
+
+function badNextBoot(
+  boot: BootControlState,
+  record: DeviceState | undefined,
+  { options }: World,
+  media: 'sound' | 'faulty',
+): Violation | undefined {
+  const group = options.tries === 'counted' ? decideBoot(boot).group : boot.order[0];
+  if (group === undefined) return '4: the boot order names nothing that may be booted';
+  if (!boot.order.some((one) => one !== boot.trial)) return '4: no confirmed group is left in the boot order';
+  // A lost record vouches for nothing; the agent ends the trial at its next start.
+  if (record === undefined) return undefined;
+  if (group === boot.trial) {
+    if (record.attempt?.group !== group) return `4: group ${group} would be tried and no attempt is about it`;
+    if (!trialStates.includes(record.state))
+      return `4: group ${group} would be tried while the record says ${record.state}`;
+    const left = boot.left[group] ?? 0;
+    return left > options.trialTries ? `4: ${left} tries are left of ${options.trialTries}` : undefined;
+  }
+  // Between confirm.b and confirm.c the boot control knows of the confirmation, and the record is about to.
+  const states: readonly DeviceState['state'][] =
+    media === 'sound' ? ['Confirming'] : ['Confirming', 'Failing'];
+  const confirming = states.includes(record.state) && record.attempt?.group === group;
+  const known = confirming || record.confirmed.group === group || record.groups[group] !== undefined;
+  return known ? undefined : `4: group ${group} would boot and was never confirmed`;
+}
+
+function twoResults(medium: Medium): Violation | undefined {
+  const { results } = readLog(medium);
+  const seen = new Set<string>();
+  for (const { attempt, code } of results) {
+    if (seen.has(attempt)) return `5: an attempt has a second result, ${code}`;
+    seen.add(attempt);
+  }
+  return undefined;
+}
+
+/** Breaks that only the way from one durable state to the next shows. */
+export function brokenBetween(before: Medium, after: Medium): Violation | undefined {
+  const from = newest(recordCopies(before));
+  const to = newest(recordCopies(after));
+  if (from === undefined || to === undefined) return lostWithoutWord(from, to, after);
+  return (
+    wrongFloor(from, to, after) ?? lostResult(from, to, after) ?? forgottenTrust(before, after, from, to)
+  );
+}
+
+/** REQ-OTA-ROLL-02: what was verified is remembered; and an attempt begins only on a verdict that was kept. */
+function forgottenTrust(
+  before: Medium,
+  after: Medium,
+  from: DeviceState,
+  to: DeviceState,
+): Violation | undefined {
+  const older = newest(trustCopies(before));
+  const newer = newest(trustCopies(after));
+  if (older === undefined) return undefined;
+  if (newer === undefined) return 'ROLL-02: the trust state was lost';
+  for (const repository of ['image', 'director'] as const) {
+    for (const [role, { version }] of Object.entries(older[repository].memory)) {
+      const now = newer[repository].memory[role]?.version ?? 0;
+      if (now < version) return `ROLL-02: ${repository} ${role} fell from version ${version} to ${now}`;
+    }
+  }
+  const begun = from.attempt === undefined ? to.attempt : undefined;
+  if (begun === undefined || to.state !== 'Fetching') return undefined;
+  return newer.manifest !== undefined && manifestSha256(newer.manifest) === begun.manifestSha256
+    ? undefined
+    : 'ROLL-02: an attempt began on a verdict that was not kept';
+}
+
+/** What the loss of one copy may change while nobody writes: nothing. */
+export function lostWithCopy(before: Medium, after: Medium): Violation | undefined {
+  const same = <T>(of: (medium: Medium) => Copies<T>): boolean =>
+    JSON.stringify(newest(of(before))) === JSON.stringify(newest(of(after)));
+  if (!same(recordCopies)) return '5: the loss of one copy changed the record';
+  if (!same(bootCopies)) return '4: the loss of one copy changed the boot control';
+  return same(trustCopies) ? undefined : 'ROLL-02: the loss of one copy changed the trust state';
+}
+
+/** What an environment forbids: a version whose self-test did not pass in this boot is not confirmed in it. */
+export function brokenUnder(selfTest: string, before: Medium, after: Medium): Violation | undefined {
+  if (selfTest === 'pass') return undefined;
+  const from = newest(recordCopies(before));
+  const to = newest(recordCopies(after));
+  if (from === undefined || to === undefined || from.state === 'Confirming') return undefined;
+  return to.floor > from.floor || to.state === 'Confirming'
+    ? 'VERIFY-01: confirmed in a boot whose self-test did not pass'
+    : undefined;
+}
+
+function lostWithoutWord(
+  from: DeviceState | undefined,
+  to: DeviceState | undefined,
+  after: Medium,
+): Violation | undefined {
+  if (from === undefined && to !== undefined && readLog(after).stateLost === 0)
+    return '5: the state was lost, and a new record was written without OTA_STATE_LOST';
+  return from !== undefined && to === undefined ? '5: both copies of the record are lost' : undefined;
+}
+
+function wrongFloor(from: DeviceState, to: DeviceState, after: Medium): Violation | undefined {
+  if (to.floor < from.floor) return `3: the floor fell from ${from.floor} to ${to.floor}`;
+  if (to.floor === from.floor) return undefined;
+  const boot = newest(bootCopies(after));
+  const { group, version } = to.confirmed;
+  const confirmed = boot?.order[0] === group && boot.trial === undefined && version === to.floor;
+  return confirmed
+    ? undefined
+    : `3: the floor rose to ${to.floor} before the boot control confirmed group ${group}`;
+}
+
+function lostResult(from: DeviceState, to: DeviceState, after: Medium): Violation | undefined {
+  const { attempt } = from;
+  if (attempt === undefined || to.attempt?.id === attempt.id) return undefined;
+  const results = readLog(after).results.filter((result) => result.attempt === attempt.id);
+  if (results.length !== 1) return `5: an attempt ended with ${results.length} results in the log`;
+  const said = to.lastResult;
+  if (said?.attempt === attempt.id && said.code !== results[0]?.code)
+    return `5: the record says ${said.code} and the log ${results[0]?.code}`;
+  return undefined;
+}

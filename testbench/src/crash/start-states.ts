@@ -1,0 +1,90 @@
+/** Where a graph begins: devices as they leave manufacture, and devices that have a history. */
+import {
+  createBootFile,
+  encodeBootFile,
+  provisionState,
+  recordStore,
+  type BootControlState,
+  type DeviceState,
+} from '@airlock/agent';
+import { type GroupLetter, parseManifest, sha256Hex } from '@airlock/trust';
+import type { AgentModule } from './agent-module.ts';
+import { CrashDisk } from './crash-disk.ts';
+import type { NodeState } from './device.ts';
+import { contentOf, emptyMedium, filled, garbage, type Medium, sectorBytes, unwritten } from './medium.ts';
+import { bootPath, imageOf, slotPath, stateFolder, type World } from './world.ts';
+
+export const startNames = ['fresh', 'updated', 'in fallback', 'record lost', 'trust lost'] as const;
+export type StartName = (typeof startNames)[number];
+
+/** A device with version 1 in group A and, with a history, version 2 confirmed in group B. Everything is durable. */
+export async function startState(name: StartName, world: World, agent: AgentModule): Promise<NodeState> {
+  const history = name === 'updated' || name === 'in fallback';
+  const disk = new CrashDisk(
+    { durable: slotsOf(world, history), pending: [] },
+    { agent, slots: new Set(), running: new Set(), observe: () => undefined },
+  );
+  const port = disk.port();
+  const version = history ? 2 : 1;
+  const group: GroupLetter = history ? 'B' : 'A';
+  const manifestText = textOf(world, version);
+  const manifest = parseManifest(new TextEncoder().encode(manifestText));
+  if (!manifest.ok) throw new Error(manifest.error.message);
+  const trust = world.company.trustState();
+  const { logCells } = world.options;
+  await provisionState(port, {
+    folder: stateFolder,
+    group,
+    trust,
+    manifest: manifest.value,
+    manifestText,
+    logCells,
+  });
+  await createBootFile(port, bootPath, group);
+  if (history) await giveHistory(disk, world, name === 'in fallback' ? 0 : 16);
+  if (name === 'record lost') disk.rot(`${stateFolder}/record`, (content) => content.map(() => garbage));
+  if (name === 'trust lost') {
+    for (const file of ['trust-1', 'trust-2'])
+      disk.rot(`${stateFolder}/${file}`, (content) => content.map(() => garbage));
+  }
+  const { durable } = disk.state();
+  return { disk: { durable, pending: [] }, boot: undefined, serial: 1 };
+}
+
+async function giveHistory(disk: CrashDisk, world: World, startsLeft: number): Promise<void> {
+  const port = disk.port();
+  const store = recordStore(port, stateFolder);
+  const held = await store.read();
+  if (held === undefined) throw new Error('the record that was just written cannot be read');
+  const older = { version: 1, manifestSha256: sha256Hex(new TextEncoder().encode(textOf(world, 1))) };
+  const record: DeviceState = { ...held.record, groups: { ...held.record.groups, A: older } };
+  await store.write(record);
+  const state: BootControlState = { order: ['B', 'A'], left: { A: 16, B: startsLeft } };
+  const file = await port.open(bootPath);
+  await file?.write(0, encodeBootFile({ sequence: 2, state }));
+  await file?.flush();
+}
+
+function textOf(world: World, version: number): string {
+  const text = world.manifestTexts.get(version);
+  if (text === undefined) throw new Error(`there is no release ${version}`);
+  return text;
+}
+
+/** Group A holds version 1; group B version 2, or what nobody ever wrote. One sector more than an image has. */
+function slotsOf(world: World, history: boolean): Medium {
+  const { components, imageSectors } = world.options;
+  const names = new Map<string, number>();
+  const contents = new Map(emptyMedium.contents);
+  for (const component of components) {
+    for (const group of ['A', 'B'] as const) {
+      const file = names.size + 1;
+      const holds = group === 'A' ? 1 : 2;
+      const image = contentOf(imageOf(component, holds, imageSectors));
+      const blank = filled(imageSectors * sectorBytes, unwritten);
+      names.set(slotPath(component, group), file);
+      contents.set(file, [...(group === 'A' || history ? image : blank), unwritten]);
+    }
+  }
+  return { names, contents };
+}
