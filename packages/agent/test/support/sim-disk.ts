@@ -7,6 +7,8 @@ import { DiskError, type Disk, type DiskFile } from '../../src/index.ts';
 interface Inode {
   live: Uint8Array;
   durable: Uint8Array;
+  /** Written since the last flush: flushing it again is a durable step. */
+  dirty?: boolean;
 }
 
 /** The power of one boot: after the cut no operation ever answers again, as with a dead machine. */
@@ -107,11 +109,14 @@ export class SimDisk {
           throw new RangeError(`write past the end of ${path}`);
         await power.step(label('write', path, bytes));
         this.#fault('write', path);
+        inode.dirty = true;
         inode.live.set(bytes, position);
       },
       flush: async () => {
-        await power.step(label('flush', path, inode.live));
+        if (inode.dirty === true) await power.step(label('flush', path, inode.live));
+        else await power.alive();
         this.#fault('flush', path);
+        inode.dirty = false;
         inode.durable = inode.live.slice();
       },
       // The medium, not the cache: what was not flushed is not there.
