@@ -24,4 +24,6 @@ export { recordStore, type RecordStore } from './durable/record-store.ts';
 export { renderMermaid, step } from './core/machine.ts';
 export { ignored, transitions, type Transition } from './core/transitions.ts';
 export type { Effect, EventKind, Facts, MachineEvent, Move, Step } from './core/effects.ts';
-export { isConsistent } from './core/record-codec.ts';
+export { isConsistent, recordCopyBytes, type RecordCopy } from './core/record-codec.ts';
+export { recordFormats, type RecordFormat } from './core/record-formats.ts';
+export { openBlock, sealBlock } from './core/sealed.ts';
