@@ -25,5 +25,5 @@ export { renderMermaid, step } from './core/machine.ts';
 export { ignored, transitions, type Transition } from './core/transitions.ts';
 export type { Effect, EventKind, Facts, MachineEvent, Move, Step } from './core/effects.ts';
 export { isConsistent, recordCopyBytes, type RecordCopy } from './core/record-codec.ts';
-export { recordFormats, type RecordFormat } from './core/record-formats.ts';
+export { formatNumber, recordFormats, type RecordFormat } from './core/record-formats.ts';
 export { openBlock, sealBlock } from './core/sealed.ts';

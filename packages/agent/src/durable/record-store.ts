@@ -90,18 +90,15 @@ export function recordStore(disk: Disk, folder: string): RecordStore {
     async write(record) {
       if (!newerBlanked) await blankNewer(disk, folder);
       newerBlanked = true;
+      // Nothing was read: the record is rebuilt under `OTA_STATE_LOST`, its files as well.
+      const rebuilding = sequence === 0;
       sequence += 1;
       let written = 0;
       for (const format of recordFormats) {
-        const done = await withFile(disk, folder, format, (file) => put(file, format, record));
-        if (done) written += 1;
+        if (await withFile(disk, folder, format, (file) => put(file, format, record))) written += 1;
+        else if (rebuilding && (await reasonOf(() => make(format, record))) === undefined) written += 1;
       }
-      if (written > 0) return;
-      // Only after all files were lost: the record is rebuilt under `OTA_STATE_LOST`.
-      for (const [index, format] of recordFormats.entries()) {
-        if (index === 0) await make(format, record);
-        else await reasonOf(() => make(format, record));
-      }
+      if (written === 0) await make(recordFormats[0], record);
     },
   };
 }
