@@ -27,13 +27,19 @@ const replacement = new URL('./next-record-formats.ts', import.meta.url).href;
 export async function agentVariants(): Promise<AgentVariants> {
   const hooks = nextHooks();
   try {
-    const next: AgentModule = await import(`${index}?${query}=next`);
+    const next: unknown = await import(`${index}?${query}=next`);
+    if (!isAgent(next)) throw new Error('the next agent has another public face');
     if (next.recordFormats.length <= previous.recordFormats.length)
       throw new Error(`nothing in the agent imports ${replaced}`);
     return { previous, next };
   } finally {
     hooks.deregister();
   }
+}
+
+/** The same sources, so the same names. */
+function isAgent(value: unknown): value is AgentModule {
+  return typeof value === 'object' && value !== null && Object.keys(previous).every((name) => name in value);
 }
 
 function nextHooks(): ModuleHooks {

@@ -20,13 +20,13 @@ export interface RecordFormat {
    * One copy as a block of `recordCopyBytes`. What this format cannot say is left out; a state or a list that is new
    * is written as what an older agent does the right thing with.
    */
-  encode(copy: RecordCopy): Uint8Array;
+  readonly encode: (copy: RecordCopy) => Uint8Array;
   /**
    * Reads a block back; undefined when it is not whole or not of this format. What the format cannot say is taken
    * from `newer`, the record that a newer format held one write before: power was lost between the two. Without it
    * the documented default stands, which must be safe at any moment: an older agent that writes brings it about.
    */
-  decode(block: Uint8Array, newer?: DeviceState): RecordCopy | undefined;
+  readonly decode: (block: Uint8Array, newer?: DeviceState) => RecordCopy | undefined;
 }
 
 export const recordFormats: readonly [RecordFormat, ...RecordFormat[]] = [

@@ -20,8 +20,8 @@ export async function trustAsNewer(disk: SimDisk, folder: string): Promise<void>
   const held = await trustStore(portOf(disk), folder).read();
   assert.ok(held);
   const { image } = held.state;
-  const memory = Object.entries(image.memory).map(([role, one]) => [role, { ...one, seen: 1 }]);
-  const added = { mirrors: ['https://mirror.example.org'] };
+  const memory = Object.entries(image.memory).map(([role, one]) => [role, { ...one, seen: 1 }] as const);
+  const added = { mirrors: ['mirror-1'] };
   const state = {
     ...held.state,
     ...added,
