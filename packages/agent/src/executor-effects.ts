@@ -5,7 +5,7 @@
  * stop, never a crash; a programmer's error goes up; telling (log, hooks after the decision) never undoes a decision.
  * The order of effects is `core/`'s, the loop over them `executor.ts`'s.
  */
-import type { DeviceCode } from '@airlock/protocol';
+import type { DeviceCode, WrittenCode } from '@airlock/protocol';
 import type { GroupLetter, Manifest } from '@airlock/trust';
 import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
@@ -97,7 +97,7 @@ export class EffectRunner {
     return await this.#logResult(effect.code, effect.reason);
   }
 
-  #append(code: DeviceCode, reason: string, result: boolean): Promise<void> {
+  #append(code: WrittenCode, reason: string, result: boolean): Promise<void> {
     const { attempt } = this.record;
     return this.#parts.log.append({
       time: this.#parts.now(),
@@ -156,7 +156,7 @@ export class EffectRunner {
     return undefined;
   }
 
-  async #logResult(code: DeviceCode, reason: string): Promise<Outcome> {
+  async #logResult(code: WrittenCode, reason: string): Promise<Outcome> {
     try {
       if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, true);
       return { event: { kind: 'settled' } };

@@ -4,7 +4,7 @@
  * Keeps true: applicability is judged with the floor of the record, never of the server; what is said about an attempt
  * under way is an end only if it is about the release - a broken answer or an expired role only waits (in `Staged`).
  */
-import type { DeviceCode } from '@airlock/protocol';
+import { isWrittenCode, type DeviceCode } from '@airlock/protocol';
 import {
   checkApplicability,
   heldDeviceRecord,
@@ -37,8 +37,8 @@ export function trustCode(error: Failure): DeviceCode {
   return isTrustCode(code) ? code : 'OTA_BAD_METADATA';
 }
 
-function isTrustCode(code: string): code is keyof typeof trustErrors {
-  return Object.hasOwn(trustErrors, code);
+function isTrustCode(code: string): code is DeviceCode & keyof typeof trustErrors {
+  return isWrittenCode(code) && Object.hasOwn(trustErrors, code);
 }
 
 /** Whether the device runs in fallback: the booted group is not the confirmed one, outside any trial. */

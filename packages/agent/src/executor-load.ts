@@ -47,6 +47,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const notes: Note[] = [];
   if (trust !== undefined) notes.push(...(await setClock(clock, trust.timeLowerBound)));
   if (held?.repaired === true) notes.push(repaired('one copy of the record was damaged'));
+  for (const reason of held?.unmade ?? []) notes.push({ code: 'OTA_FAIL_STATE', reason });
   if (heldTrust === undefined)
     notes.push({ code: 'OTA_STATE_LOST', reason: 'the trust state cannot be read' });
   else notes.push(...(await repairTrust(trusts, heldTrust)));

@@ -5,7 +5,7 @@
  * operator; all waiting happens before arming; a refusal and a reason to wait are told once; an idle poll writes
  * nothing; telling the server never decides anything.
  */
-import type { DeviceCode } from '@airlock/protocol';
+import type { DeviceCode, WrittenCode } from '@airlock/protocol';
 import type { ApprovedRelease, GroupLetter, Verdict } from '@airlock/trust';
 import { failuresOf, rememberRefusal, wasRefused, manifestUnknown, type Attempt } from './core/record.ts';
 import { backoffSeconds, stricterRate } from './core/schedule.ts';
@@ -29,7 +29,7 @@ export type PollOutcome =
   /** A release was refused before an attempt began. */
   | { readonly kind: 'refused'; readonly code: DeviceCode; readonly reason: string }
   /** An attempt ended. */
-  | { readonly kind: 'ended'; readonly code: DeviceCode; readonly version: number; readonly reason: string }
+  | { readonly kind: 'ended'; readonly code: WrittenCode; readonly version: number; readonly reason: string }
   /** The server or the medium failed; tried again later. */
   | { readonly kind: 'failed'; readonly code: DeviceCode; readonly reason: string };
 

@@ -10,9 +10,9 @@ import { nodeDisk } from './adapters/node-disk.ts';
 import { isLocked } from './adapters/single-instance.ts';
 import { bootControlOf, loadPlatform } from './compose.ts';
 import type { AgentConfig } from './config.ts';
-import { decodeRecord, recordCopyBytes } from './core/record-codec.ts';
 import type { DeviceState } from './core/record.ts';
 import { openEventLog } from './durable/event-log.ts';
+import { newestRecord } from './durable/record-store.ts';
 import { trustStore } from './durable/trust-store.ts';
 import type { BootControlState } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
@@ -83,18 +83,10 @@ async function openLog(
   }
 }
 
-/** The newest copy that is whole. The store of the daemon would repair the other one; this never writes. */
+/** The newest copy that is whole. The store of the daemon would repair the other ones; this never writes. */
 export async function readRecord(disk: Disk, stateFolder: string): Promise<DeviceState | undefined> {
   try {
-    const file = await disk.open(`${stateFolder}/record`);
-    if (file === undefined) return undefined;
-    try {
-      const copies = [await file.read(0, recordCopyBytes), await file.read(recordCopyBytes, recordCopyBytes)];
-      const whole = copies.map((bytes) => decodeRecord(bytes)).filter((copy) => copy !== undefined);
-      return whole.sort((a, b) => b.sequence - a.sequence)[0]?.record;
-    } finally {
-      await file.close();
-    }
+    return await newestRecord(disk, stateFolder);
   } catch {
     return undefined;
   }

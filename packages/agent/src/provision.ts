@@ -22,6 +22,7 @@ import {
 import { nodeDisk } from './adapters/node-disk.ts';
 import { bootControlOf, readBounded } from './compose.ts';
 import type { AgentConfig } from './config.ts';
+import { formatNumber } from './core/record-formats.ts';
 import { newRecord } from './core/record.ts';
 import { createBootFile } from './durable/boot-file.ts';
 import { createLogFile } from './durable/event-log.ts';
@@ -149,12 +150,17 @@ async function verifyInstalled(
 }
 
 /** What the stores in durable/ keep in the state folder. */
-const stateNames: ReadonlySet<string> = new Set(['record', 'log', ...trustFileNames]);
+const stateNames: ReadonlySet<string> = new Set(['log', ...trustFileNames]);
+
+function isState(name: string): boolean {
+  // Of any format: a newer agent's record is a record.
+  return stateNames.has(name) || name.endsWith('.manifest.json') || formatNumber(name) !== undefined;
+}
 
 /** Any trace of state refuses: a device whose record was lost must be found out about, not made new. */
 async function refuseExisting(config: AgentConfig, disk: Disk): Promise<Result<undefined>> {
   const found = await disk.list(config.stateFolder).catch(() => []);
-  const state = found.find((name) => stateNames.has(name) || name.endsWith('.manifest.json'));
+  const state = found.find((name) => isState(name));
   if (state !== undefined) {
     const message = `${config.stateFolder}: expected no state of a device yet, found ${state}; nothing was changed`;
     return fail('OTA_CONFIG', message, 'stateFolder');

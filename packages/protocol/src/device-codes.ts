@@ -225,4 +225,17 @@ export const deviceCodes = {
 } as const satisfies ErrorTable;
 
 /** Every code that may stand in a log entry or a result. */
-export type DeviceCode = keyof typeof deviceCodes | TrustCode;
+/** The others of trust are about key files, of which a device has none. */
+export type DeviceCode = Extract<keyof typeof deviceCodes | TrustCode, WrittenCode>;
+
+/** A code that was written down: of these tables, or of a newer agent's that ran here before it was rolled back. */
+export type WrittenCode = `OTA_${string}`;
+
+/** The form that every code has, in this version and in all later ones; the wire refuses any other. */
+export const codePattern = '^OTA_[A-Z0-9_]{1,40}$';
+const codeForm = new RegExp(codePattern);
+
+/** By its form alone: an older agent passes on what it does not know, and never looks it up. */
+export function isWrittenCode(value: unknown): value is WrittenCode {
+  return typeof value === 'string' && codeForm.test(value);
+}

@@ -1,6 +1,6 @@
 /** Public face of protocol: one home for what crosses a wire. Runs in a browser. */
 export * from './messages.ts';
-export { deviceCodes, type DeviceCode } from './device-codes.ts';
+export { deviceCodes, isWrittenCode, type DeviceCode, type WrittenCode } from './device-codes.ts';
 export { encodeCheckIn, parseCheckIn, type CheckInFault } from './check-in.ts';
 export { wireLimits } from './limits.ts';
 export * from './schemas.ts';

@@ -5,7 +5,7 @@
  * `limits.ts`. Runs in a browser: imports types of trust only.
  */
 import type { GroupLetter, UtcSeconds } from '@airlock/trust';
-import type { DeviceCode } from './device-codes.ts';
+import type { WrittenCode } from './device-codes.ts';
 
 export const attemptStates = [
   'Idle',
@@ -87,7 +87,7 @@ export interface DeviceReport {
   /** Result of the last attempt that ended. */
   readonly lastResult?: {
     readonly attempt: string;
-    readonly code: DeviceCode;
+    readonly code: WrittenCode;
     readonly version: number;
     readonly reason: string;
   };
@@ -104,7 +104,7 @@ export interface LogEntry {
   readonly previous: string;
   readonly time: UtcSeconds;
   readonly bootId: string;
-  readonly code: DeviceCode;
+  readonly code: WrittenCode;
   readonly reason: string;
   readonly attempt?: string;
   readonly fromVersion?: number;

@@ -5,6 +5,7 @@
  * are what is checked at the border. The management API's schemas stand in `management.ts`.
  */
 import { Type, type Static } from 'typebox';
+import { codePattern } from './device-codes.ts';
 import { wireLimits } from './limits.ts';
 
 /** An object that refuses unknown fields. */
@@ -20,7 +21,7 @@ export const Count = Type.Integer({ minimum: 0, maximum: 9007199254740991 });
 /** Seconds since 1970 that a file can still write as a date. */
 export const Seconds = Type.Integer({ minimum: 0, maximum: 253402300799 });
 const Group = Type.Union([Type.Literal('A'), Type.Literal('B')]);
-const Code = Type.String({ pattern: '^OTA_[A-Z0-9_]{1,40}$' });
+const Code = Type.String({ pattern: codePattern });
 const RandomId = Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' });
 
 /** Body of every answer that says no, of both APIs. */

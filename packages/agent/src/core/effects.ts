@@ -4,7 +4,7 @@
  * An effect is one thing to do through a port; a list of them is done in order, and the first that fails ends the
  * list with an event. `step` is the letter of DESIGN "Order of durable steps" - traces and tests use the same ones.
  */
-import type { DeviceCode } from '@airlock/protocol';
+import type { DeviceCode, WrittenCode } from '@airlock/protocol';
 import type { GroupLetter } from '@airlock/trust';
 import type { BootControlState } from '../ports/boot-control.ts';
 import type { Attempt, DeviceState } from './record.ts';
@@ -108,7 +108,7 @@ export type Effect =
   | { readonly kind: 'revert-data'; readonly step: Step }
   | { readonly kind: 'log'; readonly code: DeviceCode; readonly reason: string }
   /** Logs the one result of the attempt, if it is not in the log already; answers `settled`. */
-  | { readonly kind: 'log-result'; readonly step: Step; readonly code: DeviceCode; readonly reason: string };
+  | { readonly kind: 'log-result'; readonly step: Step; readonly code: WrittenCode; readonly reason: string };
 
 export interface Move {
   /** Name of the arrow taken: a row of the table. */

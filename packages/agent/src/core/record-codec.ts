@@ -3,10 +3,10 @@
  *
  * Keeps true: a block that does not hold a whole, consistent record of a schema that is known opens as undefined -
  * an inconsistent record is never acted upon; whatever `encodeRecord` writes, `decodeRecord` reads back equal.
- * Unknown fields are kept out (a later schema number announces them). Two copies and their order are the store's.
+ * Unknown fields are refused: a later format announces them (`record-formats.ts`). Copies and their order are the store's.
  */
-import { deviceCodes, attemptStates, type AttemptState, type DeviceCode } from '@airlock/protocol';
-import { trustErrors, trustLimits, type GroupLetter } from '@airlock/trust';
+import { attemptStates, isWrittenCode, type AttemptState, type WrittenCode } from '@airlock/protocol';
+import { trustLimits, type GroupLetter } from '@airlock/trust';
 import {
   failuresMax,
   reasonCharactersMax,
@@ -187,12 +187,9 @@ function stateOf(value: unknown): AttemptState {
   return found;
 }
 
-function isDeviceCode(value: string): value is DeviceCode {
-  return Object.hasOwn(deviceCodes, value) || Object.hasOwn(trustErrors, value);
-}
-
-function code(value: unknown): DeviceCode {
-  if (typeof value !== 'string' || !isDeviceCode(value)) throw new RecordFault('code');
+/** A newer agent's code as well: a record that tells of one is whole, and its attempt must end with it. */
+function code(value: unknown): WrittenCode {
+  if (!isWrittenCode(value)) throw new RecordFault('code');
   return value;
 }
 

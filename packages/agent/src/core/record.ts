@@ -7,7 +7,7 @@
  * the kernel's to say.
  */
 import type { GroupLetter } from '@airlock/trust';
-import type { AttemptState, DeviceCode } from '@airlock/protocol';
+import type { AttemptState, DeviceCode, WrittenCode } from '@airlock/protocol';
 
 /** What a group holds, as far as it was proven by reading it back; undefined: nothing is proven. */
 export interface Installed {
@@ -42,7 +42,7 @@ export interface Attempt {
 
 /** Why an attempt failed: final once recorded. */
 export interface FailReason {
-  readonly code: DeviceCode;
+  readonly code: WrittenCode;
   readonly reason: string;
 }
 
@@ -67,7 +67,7 @@ export interface DeviceState {
   /** Failed attempts by manifest, newest last. */
   readonly failures: readonly { readonly manifestSha256: string; readonly count: number }[];
   /** Refusals already logged, newest last. */
-  readonly refusals: readonly { readonly manifestSha256: string; readonly code: DeviceCode }[];
+  readonly refusals: readonly { readonly manifestSha256: string; readonly code: WrittenCode }[];
 }
 
 /** Releases whose failures are remembered. A director changes its mind a few times, not dozens. */

@@ -6,7 +6,7 @@
  * by an `OTA_LOG_GAP` entry, which the next signed head covers. The upload cursor rides in the cells, so that an
  * upload writes nothing. Signing heads and talking to the server are the reporter's.
  */
-import type { DeviceCode, LogEntry } from '@airlock/protocol';
+import type { LogEntry, WrittenCode } from '@airlock/protocol';
 import { boundReason } from '../core/record.ts';
 import { DiskError, type Disk, type DiskFile } from '../ports/disk.ts';
 import {
@@ -35,7 +35,7 @@ export interface EventLog {
   /** Hash of an entry that is in the ring. Throws RangeError for another one. */
   sha256Of(sequence: number): string;
   /** Code of the newest entry. */
-  newestCode(): DeviceCode | undefined;
+  newestCode(): WrittenCode | undefined;
   /** Entries after `sequence`, oldest first, at most so many. */
   after(sequence: number, entriesMax: number): Promise<readonly LogEntry[]>;
   /** Highest sequence known to be at the server. */
@@ -74,7 +74,7 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
 interface Known {
   readonly sequence: number;
   readonly sha256: string;
-  readonly code: DeviceCode;
+  readonly code: WrittenCode;
   readonly result?: string;
 }
 

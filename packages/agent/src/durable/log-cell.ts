@@ -4,12 +4,14 @@
  * A cell has a 4 KiB block of its own, so that tearing one entry never takes a neighbour that was durable. Beside
  * the entry it carries the upload cursor as it was known then; the cursor is not part of the chain.
  */
-import { deviceCodes, type DeviceCode, type LogEntry } from '@airlock/protocol';
-import { canonicalBytes, sha256Hex, trustErrors } from '@airlock/trust';
+import { isWrittenCode, type LogEntry } from '@airlock/protocol';
+import { canonicalBytes, sha256Hex } from '@airlock/trust';
 import { isObject, openBlock, sealBlock } from '../core/sealed.ts';
 
 export const logCellBytes = 4096;
 export const firstPrevious = '0'.repeat(64);
+
+type Fields = Readonly<Record<string, unknown>>;
 
 export interface LogCell {
   readonly entry: LogEntry;
@@ -40,46 +42,35 @@ export function decodeLogCell(block: Uint8Array): LogCell | undefined {
   return { entry, uploaded };
 }
 
+/**
+ * An entry by what this agent knows of one; the value itself, with all that a newer agent put into it. A rolled-back
+ * agent must neither lose an entry, nor change its hash, for a code or a field that it does not know.
+ */
 function parseEntry(value: unknown): LogEntry | undefined {
-  if (!isObject(value) || value['schema'] !== 'airlock-log-entry/1') return undefined;
-  const { sequence, previous, time, bootId, code, reason, attempt, fromVersion, toVersion, facts } = value;
-  if (!isCount(sequence, 1) || !isCount(time, 0) || typeof bootId !== 'string') return undefined;
-  if (typeof previous !== 'string' || !/^[0-9a-f]{64}$/.test(previous)) return undefined;
-  if (!isCode(code) || typeof reason !== 'string') return undefined;
-  if (attempt !== undefined && typeof attempt !== 'string') return undefined;
-  if (fromVersion !== undefined && !isCount(fromVersion, 0)) return undefined;
-  if (toVersion !== undefined && !isCount(toVersion, 0)) return undefined;
-  const parsedFacts = facts === undefined ? undefined : parseFacts(facts);
-  if (facts !== undefined && parsedFacts === undefined) return undefined;
-  return {
-    schema: 'airlock-log-entry/1',
-    sequence,
-    previous,
-    time,
-    bootId,
-    code,
-    reason,
-    ...(attempt === undefined ? {} : { attempt }),
-    ...(fromVersion === undefined ? {} : { fromVersion }),
-    ...(toVersion === undefined ? {} : { toVersion }),
-    ...(parsedFacts === undefined ? {} : { facts: parsedFacts }),
-  };
+  return isObject(value) && isEntry(value) ? value : undefined;
 }
 
-function parseFacts(value: unknown): Record<string, string | number | boolean> | undefined {
-  if (!isObject(value)) return undefined;
-  const facts: Record<string, string | number | boolean> = {};
-  for (const [name, fact] of Object.entries(value)) {
-    if (typeof fact !== 'string' && typeof fact !== 'number' && typeof fact !== 'boolean') return undefined;
-    facts[name] = fact;
-  }
-  return facts;
-}
-
-function isCode(value: unknown): value is DeviceCode {
+function isEntry(value: Fields): value is Fields & LogEntry {
+  const { sequence, previous, time, bootId, reason, attempt, fromVersion, toVersion, facts } = value;
   return (
-    typeof value === 'string' && (Object.hasOwn(deviceCodes, value) || Object.hasOwn(trustErrors, value))
+    value['schema'] === 'airlock-log-entry/1' &&
+    isCount(sequence, 1) &&
+    typeof previous === 'string' &&
+    /^[0-9a-f]{64}$/.test(previous) &&
+    isCount(time, 0) &&
+    typeof bootId === 'string' &&
+    isWrittenCode(value['code']) &&
+    typeof reason === 'string' &&
+    (attempt === undefined || typeof attempt === 'string') &&
+    (fromVersion === undefined || isCount(fromVersion, 0)) &&
+    (toVersion === undefined || isCount(toVersion, 0)) &&
+    (facts === undefined || isFacts(facts))
   );
+}
+
+function isFacts(value: unknown): boolean {
+  const kinds = ['string', 'number', 'boolean'];
+  return isObject(value) && Object.values(value).every((fact) => kinds.includes(typeof fact));
 }
 
 function isCount(value: unknown, min: number): value is number {

@@ -82,6 +82,8 @@ export class SimDevice {
   agent: Agent | undefined;
   bootedGroup: GroupLetter = 'A';
   boots = 0;
+  /** The agent that the booted group's image carries: another one where a test says so. */
+  agentOf: (device: SimDevice) => typeof createAgent = () => createAgent;
 
   constructor(world: World = new World()) {
     this.world = world;
@@ -126,6 +128,7 @@ export class SimDevice {
     const copy = new SimDevice(world);
     copy.disk = this.disk.clone();
     copy.boots = this.boots;
+    copy.agentOf = this.agentOf;
     return copy;
   }
 
@@ -190,7 +193,7 @@ export class SimDevice {
     this.disk.running = ['app', 'rootfs'].map((component) => slotPath(component, this.bootedGroup));
     const { promise: restarted, resolve } = Promise.withResolvers<'restart'>();
     const ports = this.#ports(this.power, () => resolve('restart'));
-    const agent = createAgent({ ports, settings: this.#settings() });
+    const agent = this.agentOf(this)({ ports, settings: this.#settings() });
     this.agent = agent;
     const life = async (): Promise<PollOutcome> => {
       await agent.boot();
