@@ -132,6 +132,24 @@ export const deviceCodes = {
     remedy: 'Find out how the state partition was lost; the floor is the highest version found.',
     decidedIn: 'packages/agent/src/executor-load.ts#noteLost',
   },
+  OTA_STATE_RESTORED: {
+    summary:
+      'The record is not sealed with the counter of the TPM: the disk was restored from an older copy, or the counter replaced.',
+    remedy:
+      'What runs stays, and nothing is installed. Find out what happened; then issue a device record with a higher number that names the floor.',
+    decidedIn: 'packages/agent/src/core/floor-seal.ts#judgeSeal',
+  },
+  OTA_FLOOR_NAMED: {
+    summary: 'A device record named the floor of a restored device; its record is sealed anew.',
+    remedy: 'Nothing to do; updates go on.',
+    decidedIn: 'packages/agent/src/core/floor-seal.ts#sealAnew',
+  },
+  OTA_FAIL_FLOOR: {
+    summary:
+      'The counter of the TPM that seals the floor could not be read or incremented; nothing is installed.',
+    remedy: 'Check the TPM, its device file, tpm2-tools and `tpm` in the configuration; what runs stays.',
+    decidedIn: 'packages/agent/src/executor-floor.ts#settleCounter',
+  },
   OTA_STATE_REPAIRED: {
     summary: 'One copy of the stored state was damaged and was written again from another.',
     remedy: 'If it recurs, check the storage.',

@@ -282,7 +282,7 @@ export class SimDevice {
         commit: data('commit', true),
         revert: data('revert', true),
       },
-      floorStore: { kind: 'record', raise: async () => power.alive() },
+      floorStore: { kind: 'record' },
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
