@@ -3,7 +3,7 @@
  * ports and a fresh agent, as after a real restart; only the disk survives.
  */
 import assert from 'node:assert/strict';
-import type { CheckInAnswer, LogBatch, LogEntry, SelfTestResult } from '@airlock/protocol';
+import type { LogEntry, SelfTestResult } from '@airlock/protocol';
 import { newTrustState, parseManifest, type GroupLetter } from '@airlock/trust';
 import {
   bootFileBytes,
@@ -15,20 +15,21 @@ import {
   openEventLog,
   provisionState,
   recordStore,
-  TransportError,
   type Agent,
   type AgentPorts,
   type AgentSettings,
   type BootControl,
   type BootControlState,
   type DeviceState,
+  type FloorStore,
   type PollOutcome,
-  type Transport,
 } from '../../src/index.ts';
 import { decodeLogCell } from '../../src/durable/log-cell.ts';
 import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
 import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
+import { SimTpm } from './sim-tpm.ts';
+import { transportOf } from './sim-transport.ts';
 
 const bootPath = '/boot/control';
 export const statePath = '/state';
@@ -73,11 +74,15 @@ export class World {
   corrupt = false;
   windowTimeZone = 'UTC';
   settings: Partial<AgentSettings> = {};
+  /** Whether the device is provisioned with a TPM. */
+  tpm = false;
 }
 
 export class SimDevice {
   readonly world: World;
   disk = new SimDisk();
+  /** Survives boots and restored disks; undefined: the floor lives in the record alone. */
+  tpm: SimTpm | undefined;
   power = new Power();
   agent: Agent | undefined;
   bootedGroup: GroupLetter = 'A';
@@ -89,6 +94,7 @@ export class SimDevice {
 
   static async provisioned(world: World = new World()): Promise<SimDevice> {
     const made = new SimDevice(world);
+    if (world.tpm) made.tpm = new SimTpm();
     const { company } = world;
     const disk = made.disk.port(new Power(), () => '');
     for (const component of ['app', 'rootfs']) {
@@ -116,6 +122,7 @@ export class SimDevice {
       manifest: manifest.value,
       manifestText,
       logCells: 64,
+      floorStore: floorStoreOf(made.tpm, new Power()),
     });
     await createBootFile(disk, bootPath, 'A');
     made.disk.loseUnflushed();
@@ -125,6 +132,7 @@ export class SimDevice {
   clone(world: World = this.world): SimDevice {
     const copy = new SimDevice(world);
     copy.disk = this.disk.clone();
+    copy.tpm = this.tpm?.clone();
     copy.boots = this.boots;
     return copy;
   }
@@ -282,7 +290,7 @@ export class SimDevice {
         commit: data('commit', true),
         revert: data('revert', true),
       },
-      floorStore: { kind: 'record' },
+      floorStore: floorStoreOf(this.tpm, power),
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
@@ -301,6 +309,10 @@ export class SimDevice {
       logSigner,
     };
   }
+}
+
+function floorStoreOf(tpm: SimTpm | undefined, power: Power): FloorStore {
+  return tpm === undefined ? { kind: 'record' } : tpm.port(power);
 }
 
 function bootControlOf(world: World, file: BootControl): BootControl {
@@ -347,49 +359,4 @@ function label(op: string, path: string, bytes: Uint8Array): string {
 function floorMark(record: DeviceState | undefined): string {
   if (record?.state !== 'Confirming') return '';
   return record.floor >= (record.attempt?.version ?? 0) ? ' with floor' : '';
-}
-
-function transportOf(world: World, power: Power): Transport {
-  const reach = async (): Promise<void> => {
-    await power.alive();
-    if (!world.reachable) throw new TransportError('OTA_SERVER_UNREACHABLE', 'no answer');
-  };
-  return {
-    checkIn: async (request): Promise<CheckInAnswer> => {
-      await reach();
-      world.checkIns += 1;
-      const etag = world.company.files.get('director/timestamp.json') ?? '';
-      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
-      const { deviceRecord } = world;
-      const files = Object.fromEntries(world.company.files);
-      return { kind: 'files', etag, files, ...(deviceRecord === undefined ? {} : { deviceRecord }) };
-    },
-    readImage: async function* ({ sha256, start: from, end }) {
-      await reach();
-      world.imageRequests.push({ start: from, end });
-      const blob = world.company.blobs.get(sha256);
-      if (blob === undefined) throw new TransportError('OTA_SERVER_REFUSED', 'no such image');
-      const limit = world.breakAfter === undefined ? end : Math.min(end, from + world.breakAfter);
-      for (let at = from; at < limit; at += 700) {
-        const piece = blob.slice(at, Math.min(at + 700, limit));
-        if (world.corrupt) piece[0] = (piece[0] ?? 0) ^ 1;
-        yield piece;
-      }
-      if (limit < end) throw new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
-    },
-    sendReport: async (text) => {
-      await reach();
-      world.reports.push(text);
-    },
-    sendLog: async (text) => {
-      await reach();
-      const batch = JSON.parse(text) as LogBatch;
-      world.uploaded.push(...batch.entries);
-      return batch.entries.at(-1)?.sequence ?? 0;
-    },
-    signedTime: async (nonce) => {
-      await reach();
-      return world.company.time(nonce);
-    },
-  };
 }
