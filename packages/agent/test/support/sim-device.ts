@@ -74,8 +74,9 @@ export class World {
   corrupt = false;
   windowTimeZone = 'UTC';
   settings: Partial<AgentSettings> = {};
-  /** Whether the device is provisioned with a TPM. */
+  /** Whether the device is provisioned with a simulated TPM; `floorStore`: with this one instead. */
   tpm = false;
+  floorStore: FloorStore | undefined;
 }
 
 export class SimDevice {
@@ -122,7 +123,7 @@ export class SimDevice {
       manifest: manifest.value,
       manifestText,
       logCells: 64,
-      floorStore: floorStoreOf(made.tpm, new Power()),
+      floorStore: made.#floorStore(new Power()),
     });
     await createBootFile(disk, bootPath, 'A');
     made.disk.loseUnflushed();
@@ -241,6 +242,10 @@ export class SimDevice {
     };
   }
 
+  #floorStore(power: Power): FloorStore {
+    return this.world.floorStore ?? this.tpm?.port(power) ?? { kind: 'record' };
+  }
+
   #ports(power: Power, restart: () => void): AgentPorts {
     const { world } = this;
     const disk = this.disk.port(power, label);
@@ -290,7 +295,7 @@ export class SimDevice {
         commit: data('commit', true),
         revert: data('revert', true),
       },
-      floorStore: floorStoreOf(this.tpm, power),
+      floorStore: this.#floorStore(power),
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
@@ -309,10 +314,6 @@ export class SimDevice {
       logSigner,
     };
   }
-}
-
-function floorStoreOf(tpm: SimTpm | undefined, power: Power): FloorStore {
-  return tpm === undefined ? { kind: 'record' } : tpm.port(power);
 }
 
 function bootControlOf(world: World, file: BootControl): BootControl {
