@@ -299,7 +299,10 @@ function readTpm(tpm: ConfigField): NonNullable<AgentConfig['tpm']> {
   tpm.object(['index', 'tcti', 'timeLimitSeconds']);
   const limit = tpm.optional('timeLimitSeconds', (field) => field.integer(1, programSecondsMax, 'seconds'));
   const tcti = tpm.optional('tcti', (field) =>
-    field.matching(/^[a-z][a-z0-9-]*(:\S{1,200})?$/, 'a TCTI of tpm2-tools such as device:/dev/tpmrm0'),
+    field.matching(
+      /^[a-z][a-z0-9-]*(:[^\u0000-\u001f]{1,200})?$/,
+      'a TCTI of tpm2-tools such as device:/dev/tpmrm0',
+    ),
   );
   return {
     index: tpm
