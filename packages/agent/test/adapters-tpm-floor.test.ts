@@ -28,9 +28,9 @@ floorStoreContract('a simulated counter', 865, async () => {
   };
 });
 
-const redefine = async ({ options, tool }: Swtpm): Promise<void> => {
-  await tool('tpm2_nvundefine', '-C', 'o', options.index);
-  await prepareTpmCounter(options);
+const redefine = async (swtpm: Swtpm): Promise<void> => {
+  await swtpm.tool('tpm2_nvundefine', '-C', 'o', swtpm.options.index);
+  await prepareTpmCounter(swtpm.options);
 };
 
 floorStoreContract(
@@ -39,9 +39,12 @@ floorStoreContract(
   async () => {
     const swtpm = await startSwtpm();
     await prepareTpmCounter(swtpm.options);
-    const { restart, dispose } = swtpm;
-    const counter = tpmFloorStore(swtpm.options);
-    return { counter, restart, redefine: async () => await redefine(swtpm), dispose };
+    return {
+      counter: tpmFloorStore(swtpm.options),
+      restart: async () => await swtpm.restart(),
+      redefine: async () => await redefine(swtpm),
+      dispose: async () => await swtpm.dispose(),
+    };
   },
   tpmMissing,
 );

@@ -102,7 +102,7 @@ test('TEST-OTA-861 REQ-OTA-ROLL-04: a device record beside a restored one: only 
   ] as const) {
     const anew = sealAnew(restored, { number: 4, floor: named }, 20);
     assert.deepEqual([anew?.floor, anew?.counter, anew?.restored], [floor, 21, undefined]);
-    assert.ok(anew !== undefined && 'restored' in anew === false);
+    assert.ok(anew !== undefined && !('restored' in anew));
     assert.equal(judgeSeal(anew, value(20)), 'uncommitted');
   }
 });

@@ -130,19 +130,19 @@ export const deviceCodes = {
   OTA_STATE_LOST: {
     summary: 'No copy of the record could be read; the device stays on what it runs.',
     remedy: 'Find out how the state partition was lost; the floor is the highest version found.',
-    decidedIn: 'packages/agent/src/executor-load.ts#noteLost',
+    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
   },
   OTA_STATE_RESTORED: {
     summary:
       'The record is not sealed with the counter of the TPM: the disk was restored from an older copy, or the counter replaced.',
     remedy:
       'What runs stays, and nothing is installed. Find out what happened; then issue a device record with a higher number that names the floor.',
-    decidedIn: 'packages/agent/src/core/floor-seal.ts#judgeSeal',
+    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
   },
   OTA_FLOOR_NAMED: {
     summary: 'A device record named the floor of a restored device; its record is sealed anew.',
     remedy: 'Nothing to do; updates go on.',
-    decidedIn: 'packages/agent/src/core/floor-seal.ts#sealAnew',
+    decidedIn: 'packages/agent/src/executor.ts#floorEffects',
   },
   OTA_FAIL_FLOOR: {
     summary:

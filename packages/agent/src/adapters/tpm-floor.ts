@@ -44,10 +44,7 @@ export function tpmFloorStore(options: TpmFloorOptions): FloorCounter {
 export async function prepareTpmCounter(options: TpmFloorOptions): Promise<void> {
   const { index } = options;
   const define = ['tpm2_nvdefine', '-C', 'o', '-s', `${counterBytes}`, '-a', attributes, index];
-  const refusal = await tool(options, define).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  const refusal = await refusalOf(tool(options, define));
   const words = attributesOf(await tool(options, ['tpm2_nvreadpublic', index]).catch(() => ''));
   // No such index even now: what kept it from being defined is the reason.
   if (words.length === 0 && refusal !== undefined) throw refusal;
@@ -56,6 +53,17 @@ export async function prepareTpmCounter(options: TpmFloorOptions): Promise<void>
     throw new FloorStoreError(`NV index ${index}: expected a counter that is not orderly, found ${found}`);
   }
   await tpmFloorStore(options).increment();
+}
+
+/** That it is there already is a refusal as well, and harmless: what is there is looked at. */
+async function refusalOf(call: Promise<unknown>): Promise<FloorStoreError | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (error) {
+    if (error instanceof FloorStoreError) return error;
+    throw error;
+  }
 }
 
 /** The line `friendly: authwrite|nt=0x1|...` among the attributes. */

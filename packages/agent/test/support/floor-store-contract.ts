@@ -21,7 +21,8 @@ export function floorStoreContract(
 ): void {
   const title = `TEST-OTA-${testNumber} REQ-OTA-ROLL-04: ${name}, incremented, powered off, deleted and defined anew: each increment adds one and stays, and no value ever comes back`;
   test(title, { skip }, async () => {
-    const { counter, restart, redefine, dispose } = await make();
+    const under = await make();
+    const { counter } = under;
     try {
       const first = await counter.read();
       assert.ok(Number.isSafeInteger(first) && first >= 0);
@@ -31,12 +32,12 @@ export function floorStoreContract(
         await counter.increment();
         assert.equal(await counter.read(), first + step);
       }
-      await restart();
+      await under.restart();
       assert.equal(await counter.read(), first + 8, 'durable once increment has returned');
-      await redefine();
+      await under.redefine();
       assert.ok((await counter.read()) > first + 8, 'above every value that it ever had');
     } finally {
-      await dispose();
+      await under.dispose();
     }
   });
 }

@@ -27,11 +27,10 @@ export async function startSwtpm(): Promise<Swtpm> {
   const socket = join(folder, 'tpm.sock');
   const tcti = `swtpm:path=${socket}`;
   const start = async (): Promise<() => Promise<void>> => {
-    const server = spawn('swtpm', [
-      ...['socket', '--tpm2', '--tpmstate', `dir=${folder}`],
-      ...['--server', `type=unixio,path=${socket}`, '--ctrl', `type=unixio,path=${socket}.ctrl`],
-      ...['--flags', 'not-need-init,startup-clear'],
-    ]);
+    const words = ['socket', '--tpm2', '--tpmstate', `dir=${folder}`];
+    words.push('--server', `type=unixio,path=${socket}`, '--ctrl', `type=unixio,path=${socket}.ctrl`);
+    words.push('--flags', 'not-need-init,startup-clear');
+    const server = spawn('swtpm', words);
     // Until it answers, or the process that should answer is gone.
     while ((await ask(tcti, ['tpm2_getcap', 'properties-fixed'])) !== 0) {
       if (server.exitCode !== null) throw new Error(`swtpm ended with ${server.exitCode}`);
