@@ -290,6 +290,20 @@ test('TEST-OTA-877 REQ-OTA-ROLL-04: a TPM that is silent at the start, in a tria
     ['OTA_FAIL_FLOOR'],
   );
 
+  // It dies while the trial is being confirmed: nobody knows whether the disk is the device's own, so it is not.
+  const confirming = device.clone();
+  assert.equal(await confirming.boot(), 'restart');
+  const probe = confirming.clone();
+  await probe.boot();
+  const cutBefore = probe.power.trace.indexOf('record Confirming with floor') - 1;
+  assert.equal(await confirming.boot({ cutBefore }), 'cut');
+  assert.equal((await confirming.record()).state, 'Confirming');
+  assert.ok(confirming.tpm);
+  confirming.tpm.dead = true;
+  await confirming.settle();
+  const { confirmed, floor, counter } = await confirming.record();
+  assert.deepEqual([confirming.bootedGroup, confirmed.version, floor, counter], ['A', 1, 1, 42]);
+
   // It hangs up in the middle: whether the increment happened or not, there is one.
   for (const fault of ['done', 'not done'] as const) {
     const copy = device.clone();
@@ -334,6 +348,14 @@ test('TEST-OTA-878 REQ-OTA-ROLL-04: a counter deleted and defined anew, a record
   const never = await unsealed.settle();
   assert.equal(never.kind === 'refused' ? never.code : never.kind, 'OTA_STATE_RESTORED');
   unsealed.world.deviceRecord = unsealed.world.company.record(2, { floor: 1 });
+  // Power goes between the record that is sealed anew and its increment: the next start does it, before any poll.
+  const probe = unsealed.clone();
+  await probe.boot();
+  const cutBefore = probe.power.trace.indexOf('tpm increment');
+  assert.equal(await unsealed.boot({ cutBefore }), 'cut');
+  const before = tpm.counter;
+  await unsealed.boot({ polls: 0 });
+  assert.equal(tpm.counter, before + 1);
   await unsealed.settle();
   assert.deepEqual([(await unsealed.record()).floor, (await unsealed.record()).counter], [2, tpm.counter]);
 });
