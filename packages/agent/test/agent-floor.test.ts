@@ -159,6 +159,15 @@ test('TEST-OTA-873 REQ-OTA-ROLL-04, REQ-OTA-ROLL-02: a whole disk restored from 
   world.deviceRecord = undefined;
   const again = await device.settle();
   assert.equal(again.kind === 'refused' ? again.code : again.kind, 'OTA_STATE_RESTORED', 'noticed again');
+  // And told once, wherever power goes while it is noticed.
+  for (let cutBefore = 0; cutBefore < 14; cutBefore += 1) {
+    const copy = device.clone();
+    copy.disk = older.clone();
+    await copy.boot({ cutBefore });
+    await copy.settle();
+    assert.equal(await count(copy, 'OTA_STATE_RESTORED'), 1, `cut ${cutBefore}`);
+    assert.ok((await copy.record()).restored);
+  }
 });
 
 test('TEST-OTA-874 REQ-OTA-ROLL-04, REQ-OTA-APPLY-01, REQ-OTA-APPLY-03: the state partition alone restored from each moment of an older update: what runs stays, one result for its attempt, and no data are reverted', async () => {
