@@ -9,6 +9,7 @@ import { fail, ok, type ApprovedRelease, type Result, type TrustState } from '@a
 import { nodeDisk } from './adapters/node-disk.ts';
 import { compose, type Composed } from './compose.ts';
 import type { AgentConfig } from './config.ts';
+import { restoredWords } from './core/floor-seal.ts';
 import type { DeviceState } from './core/record.ts';
 import { groupManifests } from './durable/group-manifests.ts';
 import { trustStore } from './durable/trust-store.ts';
@@ -76,6 +77,10 @@ async function judge(
       validUntil,
       words: `${named} is assigned, and confirmed here`,
     };
+  }
+  if (held.record.restored !== undefined) {
+    const doubt = { code: 'OTA_STATE_RESTORED', message: restoredWords(held.record) };
+    return refused(doubt, version);
   }
   const manifests = groupManifests(ports.disk, settings.stateFolder);
   const context = { ports, settings, manifests };

@@ -24,11 +24,12 @@ import {
 import { commandFor } from './adapters/programs.ts';
 import { programSelfTest } from './adapters/self-test.ts';
 import { tarIdentity } from './adapters/tar-identity.ts';
+import { tpmFloorStore } from './adapters/tpm-floor.ts';
 import { type AgentConfig, configBytesMax, parseConfig } from './config.ts';
 import { bootFileControl } from './durable/boot-file.ts';
 import type { BootControl } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
-import type { Clock, Platform } from './ports/platform.ts';
+import type { Clock, FloorStore, Platform } from './ports/platform.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 import { agentVersion } from './version.ts';
 
@@ -82,6 +83,10 @@ export function bootControlOf(config: AgentConfig, disk: Disk): BootControl {
   return bootControl.kind === 'file'
     ? bootFileControl({ disk, path: bootControl.file })
     : commandBootControl(bootControl);
+}
+
+export function floorStoreOf({ tpm }: AgentConfig): FloorStore {
+  return tpm === undefined ? recordFloorStore : tpmFloorStore(tpm);
 }
 
 /** The transport, with keys and certificates loaded. Errors: `OTA_CONFIG` naming the file. */
@@ -167,7 +172,7 @@ export async function compose(
     clock: clockOf(config, platform.value.bootedGroup),
     random: systemRandom,
     ...programPorts(config, platform.value.bootedGroup, tell),
-    floorStore: recordFloorStore,
+    floorStore: floorStoreOf(config),
     secureBoot: configuredSecureBoot({
       trustedKeys: config.secureBoot?.trustedKeys,
       bootloaderVersion: config.bootloaderVersion,

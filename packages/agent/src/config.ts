@@ -61,6 +61,8 @@ export interface AgentConfig {
   readonly limits: AgentLimits;
   /** Absent: the device has no secure boot. */
   readonly secureBoot?: { readonly trustedKeys: readonly string[] };
+  /** Absent: the floor lives in the record alone, and a restored disk lowers it. */
+  readonly tpm?: { readonly index: string; readonly tcti: string; readonly timeLimitSeconds: number };
   readonly bootloaderVersion: number;
   readonly fallbackAllowed: boolean;
   readonly reboot: { readonly command: readonly string[] };
@@ -93,6 +95,8 @@ const programSecondsDefault = 60;
 const attemptsPerReleaseDefault = 3;
 /** Two weeks without a word are more than a holiday and less than the life of a director snapshot (30 days). */
 const silenceSecondsDefault = 14 * 24 * 3600;
+/** A TPM answers in milliseconds, and after a start in seconds. */
+const tpmSecondsDefault = 10;
 const daySeconds = 24 * 3600;
 
 const deviceForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -139,6 +143,7 @@ const fields = [
   'poll',
   'limits',
   'secureBoot',
+  'tpm',
   'bootloaderVersion',
   'fallbackAllowed',
   'reboot',
@@ -163,6 +168,7 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
       .list(64)
       .map((key) => key.text('a key id')),
   }));
+  const tpm = config.optional('tpm', readTpm);
   return {
     device: config.at('device').matching(deviceForm, 'a device id (letters, digits, . _ -, at most 64)'),
     product: config.at('product').matching(nameForm, nameExpected),
@@ -186,6 +192,7 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
     },
     limits: config.optional('limits', readLimits) ?? limitsDefault,
     ...(secureBoot === undefined ? {} : { secureBoot }),
+    ...(tpm === undefined ? {} : { tpm }),
     bootloaderVersion: config.at('bootloaderVersion').integer(0, 2 ** 31 - 1),
     fallbackAllowed: config.optional('fallbackAllowed', (field) => field.boolean()) ?? true,
     reboot: { command: config.at('reboot').object(['command']).at('command').command() },
@@ -285,6 +292,25 @@ function readDataHooks(hooks: ConfigField): NonNullable<AgentConfig['dataHooks']
     commit: hooks.at('commit').command(),
     revert: hooks.at('revert').command(),
     timeLimitSeconds: timeLimit(hooks),
+  };
+}
+
+function readTpm(tpm: ConfigField): NonNullable<AgentConfig['tpm']> {
+  tpm.object(['index', 'tcti', 'timeLimitSeconds']);
+  const limit = tpm.optional('timeLimitSeconds', (field) => field.integer(1, programSecondsMax, 'seconds'));
+  const tcti = tpm.optional('tcti', (field) =>
+    field.matching(
+      /^[a-z][a-z0-9-]*(:[^\u0000-\u001f]{1,200})?$/,
+      'a TCTI of tpm2-tools such as device:/dev/tpmrm0',
+    ),
+  );
+  return {
+    index: tpm
+      .at('index')
+      .matching(/^0x01[0-9a-f]{6}$/, 'an NV index such as 0x01800010 (0x01 and six digits)'),
+    // With the kernel's resource manager other programs may use the TPM beside the agent.
+    tcti: tcti ?? 'device:/dev/tpmrm0',
+    timeLimitSeconds: limit ?? tpmSecondsDefault,
   };
 }
 

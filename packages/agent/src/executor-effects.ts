@@ -11,6 +11,7 @@ import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
 import { isInTrial, type Attempt, type DeviceState } from './core/record.ts';
 import type { ExecutorParts, Stop } from './executor-parts.ts';
+import { settleCounter } from './executor-floor.ts';
 import { proveImages, writeImages } from './executor-images.ts';
 import { tellInterlock } from './executor-interlock.ts';
 import { runSelfTest } from './executor-self-test.ts';
@@ -87,8 +88,8 @@ export class EffectRunner {
         return await this.#tell(effect.news);
       case 'restore-starts':
         return await this.#restoreStarts(effect.group);
-      case 'raise-floor':
-        return await this.#raiseFloor(effect.floor);
+      case 'settle-seal':
+        return await this.#settleSeal();
       case 'log':
         return await this.#log(effect.code, effect.reason);
       case 'log-result':
@@ -260,13 +261,9 @@ export class EffectRunner {
     return undefined;
   }
 
-  async #raiseFloor(floor: number): Promise<Outcome> {
-    try {
-      await this.#parts.ports.floorStore.raise(floor);
-      return undefined;
-    } catch (error) {
-      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `floor: ${messageOf(error)}` } };
-    }
+  async #settleSeal(): Promise<Outcome> {
+    const fault = await settleCounter(this.#parts.ports, this.record);
+    return fault === undefined ? undefined : { event: failed(fault.code, fault.reason) };
   }
 
   async #restartIntoTrial(): Promise<Outcome> {

@@ -5,16 +5,24 @@
  * trust state installs nothing. It writes nothing of its own but repairs; effects of a recovery are the executor's.
  */
 import type { DeviceCode } from '@airlock/protocol';
-import { sha256Hex, type GroupLetter, type TrustState, type UtcSeconds } from '@airlock/trust';
-import type { Effect } from './core/effects.ts';
+import {
+  heldDeviceRecord,
+  sha256Hex,
+  type GroupLetter,
+  type TrustState,
+  type UtcSeconds,
+} from '@airlock/trust';
+import type { Effect, Facts } from './core/effects.ts';
+import { judgeSeal, recoverRestored, restoredWords, type CounterReading } from './core/floor-seal.ts';
 import { recoverLost, type Found } from './core/lost.ts';
 import { messageOf } from './core/operating-error.ts';
-import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
+import { deviceRecordUnknown, manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
 import { openEventLog, type EventLog } from './durable/event-log.ts';
 import { settleFolder } from './durable/folder-file.ts';
 import { groupManifests, type GroupManifests } from './durable/group-manifests.ts';
 import { recordStore, type RecordStore } from './durable/record-store.ts';
 import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
+import { readCounter } from './executor-floor.ts';
 import type { Clock } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
@@ -53,11 +61,41 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   else notes.push(...(await repairTrust(trusts, heldTrust)));
   notes.push(...(await repairManifest(manifests, held?.record, trust)));
   const base = { records, manifests, trustStore: trusts, trust, log, notes };
-  if (held !== undefined) return { ...base, record: held.record, recovery: [] };
-  const lost = await recoverRecord(ports, settings, manifests);
-  // If power was lost between the entry and the record, the entry is there already.
-  if (log.newestCode() !== 'OTA_STATE_LOST') await noteLost(ports, log, trust);
+  const deviceRecord = deviceRecordOf(trust);
+  if (held !== undefined) {
+    const { record } = held;
+    const reading = await readCounter(ports);
+    const verdict = judgeSeal(record, reading);
+    if (verdict === 'unreadable') notes.push({ code: 'OTA_FAIL_FLOOR', reason: reasonOf(reading) });
+    if (verdict === 'uncommitted') return { ...base, record, recovery: [settle] };
+    if (verdict !== 'restored' || record.restored !== undefined) return { ...base, record, recovery: [] };
+    const { found, facts } = await look(ports, settings, manifests);
+    const restored = recoverRestored(record, found, facts, deviceRecord);
+    await noteFirst(base, ports, 'OTA_STATE_RESTORED', restoredReason(record, restored.record, reading));
+    return { ...base, record: restored.record, recovery: restored.effects };
+  }
+  const { found, facts } = await look(ports, settings, manifests);
+  const lost = recoverLost(found, facts, deviceRecord);
+  const reason = 'no copy of the record can be read; the floor is the highest version found';
+  const awaited = lost.record.restored === undefined ? '' : `; ${restoredWords(lost.record)}`;
+  await noteFirst(base, ports, 'OTA_STATE_LOST', `${reason}${awaited}`);
   return { ...base, record: lost.record, recovery: lost.effects };
+}
+
+const settle: Effect = { kind: 'settle-seal', step: 'seal.b' };
+
+function deviceRecordOf(trust: TrustState | undefined): number {
+  const held = trust === undefined ? undefined : heldDeviceRecord(trust);
+  return held?.ok === true ? held.value.number : deviceRecordUnknown;
+}
+
+function reasonOf(reading: CounterReading): string {
+  return reading.kind === 'unreadable' ? reading.reason : 'the record is sealed, and no TPM is configured';
+}
+
+function restoredReason(held: DeviceState, record: DeviceState, reading: CounterReading): string {
+  const counter = reading.kind === 'value' ? reading.counter : 'nothing';
+  return `sealed with ${held.counter ?? 'nothing'}, and the counter says ${counter}; ${restoredWords(record)}`;
 }
 
 type Note = Loaded['notes'][number];
@@ -113,13 +151,24 @@ async function repairManifest(
   }
 }
 
-async function noteLost(ports: AgentPorts, log: EventLog, trust: TrustState | undefined): Promise<void> {
-  const reason = 'no copy of the record can be read; the floor is the highest version found';
+/** What is told before the record is written; if power was lost in between, the entry is there already. */
+async function noteFirst(
+  { log, trust }: Pick<Loaded, 'log' | 'trust'>,
+  ports: AgentPorts,
+  code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED',
+  reason: string,
+): Promise<void> {
+  if (log.newestCode() === code) return;
   const time = Math.max(trust?.timeLowerBound ?? 0, ports.clock.now());
-  await log.append({ time, bootId: ports.platform.bootId, code: 'OTA_STATE_LOST', reason });
+  await log.append({ time, bootId: ports.platform.bootId, code, reason });
 }
 
-async function recoverRecord(ports: AgentPorts, settings: AgentSettings, manifests: GroupManifests) {
+/** What the groups hold and the platform says, for a record that is not there or not to be believed. */
+async function look(
+  ports: AgentPorts,
+  settings: AgentSettings,
+  manifests: GroupManifests,
+): Promise<{ readonly found: Found; readonly facts: Facts }> {
   const { bootControl, platform } = ports;
   const found: Found = {
     A: await find(ports, settings, manifests, 'A'),
@@ -129,7 +178,7 @@ async function recoverRecord(ports: AgentPorts, settings: AgentSettings, manifes
     messageOf(error);
     return undefined;
   });
-  return recoverLost(found, {
+  const facts: Facts = {
     bootedGroup: platform.bootedGroup,
     bootId: platform.bootId,
     boot,
@@ -139,7 +188,9 @@ async function recoverRecord(ports: AgentPorts, settings: AgentSettings, manifes
     notTriedMax: 0,
     rotMax: 0,
     fallbackAllowed: settings.fallbackAllowed,
-  });
+    sealed: ports.floorStore.kind === 'tpm',
+  };
+  return { found, facts };
 }
 
 /** What the image in a group says it is, with its manifest's hash if that survived. */

@@ -6,7 +6,7 @@
  * nothing; telling the server never decides anything.
  */
 import type { DeviceCode, WrittenCode } from '@airlock/protocol';
-import type { ApprovedRelease, GroupLetter, Verdict } from '@airlock/trust';
+import { heldDeviceRecord, type ApprovedRelease, type GroupLetter, type Verdict } from '@airlock/trust';
 import { failuresOf, rememberRefusal, wasRefused, manifestUnknown, type Attempt } from './core/record.ts';
 import { backoffSeconds, stricterRate } from './core/schedule.ts';
 import { createExecutor, type Executor } from './executor.ts';
@@ -49,6 +49,8 @@ export class PollingAgent {
   #waitingFor = '';
   #freezeTold = false;
   #confirmedTold = false;
+  /** With a TPM: the record was found sealed with its counter, in this process. */
+  #floorBelieved = false;
 
   constructor(ports: AgentPorts, settings: AgentSettings, loaded: Loaded, trust: TrustClient | undefined) {
     this.#ports = ports;
@@ -108,9 +110,12 @@ export class PollingAgent {
     }
     await this.#noteTime(trust);
     if (verdict.kind === 'approved') this.#release = verdict;
+    const doubt = await this.#doubtFloor(trust);
     const { attempt } = this.executor.record();
     const outcome =
-      attempt === undefined ? await this.#consider(trust, verdict) : await this.#continue(attempt, verdict);
+      attempt === undefined
+        ? await this.#consider(trust, verdict, doubt)
+        : (doubt ?? (await this.#continue(attempt, verdict)));
     if (outcome !== undefined) return outcome;
     return this.executor.record().state === 'Staged' ? await this.#activate(serverReached) : this.#rest();
   }
@@ -122,6 +127,20 @@ export class PollingAgent {
     const stop = await this.executor.dispatch({ kind: 'booted' });
     await this.#tellConfirmed();
     return stop === undefined ? undefined : outcomeOf(stop);
+  }
+
+  /**
+   * With a TPM: nothing is begun, fetched or activated while the floor cannot be believed (REQ-OTA-ROLL-04). Told by
+   * the start, and by the outcome of each poll; the log hears of it once.
+   */
+  async #doubtFloor(trust: TrustClient): Promise<PollOutcome | undefined> {
+    if (this.#floorBelieved) return undefined;
+    const held = heldDeviceRecord(trust.state());
+    const stop = await this.executor.settleFloor(held.ok ? held.value : { number: 0 });
+    this.#floorBelieved = stop === undefined;
+    if (stop === undefined) return undefined;
+    const { code, reason } = stop;
+    return code === 'OTA_STATE_RESTORED' ? { kind: 'refused', code, reason } : failure(code, reason);
   }
 
   /** Once in each start, as soon as no trial runs: the device's own software may have missed it the last time. */
@@ -138,7 +157,11 @@ export class PollingAgent {
   }
 
   /** In Idle: begins an attempt when all is well; undefined when one is under way now. */
-  async #consider(trust: TrustClient, verdict: Verdict): Promise<PollOutcome | undefined> {
+  async #consider(
+    trust: TrustClient,
+    verdict: Verdict,
+    doubt: PollOutcome | undefined,
+  ): Promise<PollOutcome | undefined> {
     if (verdict.kind === 'none') return { kind: 'idle' };
     if (verdict.kind === 'refused') {
       const sha256 = verdict.manifestSha256 ?? manifestUnknown;
@@ -147,6 +170,7 @@ export class PollingAgent {
     const record = this.executor.record();
     const { bootedGroup } = this.#ports.platform;
     if (isInstalled(record, verdict, bootedGroup)) return { kind: 'idle' };
+    if (doubt !== undefined) return doubt;
     const { manifestSha256, manifest } = verdict;
     const applicable = await judgeApplicability(this.#judging(), record, trust.state(), verdict);
     if (!applicable.ok) {

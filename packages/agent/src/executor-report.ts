@@ -110,6 +110,7 @@ function reportOf(
     booted: bootedOf(record, platform.bootedGroup),
     confirmed,
     floor: record.floor,
+    ...(record.restored === undefined ? {} : { restored: true }),
     state: record.state,
     ...(attempt === undefined
       ? {}

@@ -7,9 +7,11 @@
  */
 import type { DeviceCode } from '@airlock/protocol';
 import type { Effect, Facts, MachineEvent } from './core/effects.ts';
+import { isSealed, sealAnew, type NamedFloor } from './core/floor-seal.ts';
 import { step } from './core/machine.ts';
 import type { DeviceState } from './core/record.ts';
 import { EffectRunner, readBoot, type Outcome } from './executor-effects.ts';
+import { readCounter } from './executor-floor.ts';
 import type { ExecutorParts, Stop } from './executor-parts.ts';
 import { tuningDefault } from './settings.ts';
 
@@ -19,6 +21,11 @@ export interface Executor {
   dispatch(event: MachineEvent): Promise<Stop | undefined>;
   /** Only for a lost record: effects that no arrow asked for. */
   carryOut(effects: readonly Effect[]): Promise<Stop | undefined>;
+  /**
+   * With a TPM: makes sure that the floor can be believed, if need be by the device record that is held. undefined:
+   * it can; otherwise nothing may be installed.
+   */
+  settleFloor(held: NamedFloor): Promise<Stop | undefined>;
   /** Writes a record that no arrow made: memory of refusals. Throws DiskError. */
   remember(change: Pick<DeviceState, 'refusals'>): Promise<void>;
   /** An entry in the log; a log that cannot be written stops nothing. */
@@ -34,12 +41,32 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
     async carryOut(effects) {
       return stopOf(await runner.run(effects));
     },
+    async settleFloor(held) {
+      const effects = await floorEffects(parts, runner.record, held);
+      return effects.length === 0 ? undefined : stopOf(await runner.run(effects));
+    },
     async remember(change) {
       const next = { ...runner.record, ...change };
       await parts.records.write(next);
       runner.record = next;
     },
   };
+}
+
+async function floorEffects(
+  { ports }: ExecutorParts,
+  record: DeviceState,
+  held: NamedFloor,
+): Promise<readonly Effect[]> {
+  if (ports.floorStore.kind === 'record' && !isSealed(record)) return [];
+  const settle = { kind: 'settle-seal', step: 'seal.b' } as const;
+  if (record.restored === undefined) return [settle];
+  const reading = await readCounter(ports);
+  const next = reading.kind === 'value' ? sealAnew(record, held, reading.counter) : undefined;
+  if (next === undefined) return [settle];
+  const reason = `device record ${held.number} names the floor: ${held.floor}; it is ${next.floor} now`;
+  const told = { kind: 'log', code: 'OTA_FLOOR_NAMED', reason } as const;
+  return [{ kind: 'write-record', step: 'seal.a', record: next }, settle, told];
 }
 
 async function dispatch(
@@ -50,7 +77,7 @@ async function dispatch(
   let event = first;
   // The record that could not be written cannot be written as a failure either: told once, tried at the next poll.
   for (let stateFaults = 0; ; ) {
-    const move = step(runner.record, event, await factsFor(parts, event));
+    const move = step(runner.record, event, await factsFor(parts, runner.record, event));
     if (event.kind === 'fail' && (move.arrow === 'ignored' || stateFaults > 1)) {
       if (event.code === 'OTA_FAIL_STATE') await runner.leaveTrialUnrecorded();
       return stopOf({ event });
@@ -63,7 +90,11 @@ async function dispatch(
 }
 
 /** Only the arrows of `booted` look at the boot control; a read for each other event would be for nothing. */
-async function factsFor({ ports, settings }: ExecutorParts, event: MachineEvent): Promise<Facts> {
+async function factsFor(
+  { ports, settings }: ExecutorParts,
+  record: DeviceState,
+  event: MachineEvent,
+): Promise<Facts> {
   const { platform, bootControl } = ports;
   const { notTriedMax, rotMax } = { ...tuningDefault, ...settings.tuning };
   return {
@@ -76,6 +107,7 @@ async function factsFor({ ports, settings }: ExecutorParts, event: MachineEvent)
     notTriedMax,
     rotMax,
     fallbackAllowed: settings.fallbackAllowed,
+    sealed: ports.floorStore.kind === 'tpm' || isSealed(record),
   };
 }
 

@@ -7,13 +7,16 @@
 import { type GroupLetter, heldDeviceRecord, type TrustState } from '@airlock/trust';
 import type { LogEntry } from '@airlock/protocol';
 import { nodeDisk } from './adapters/node-disk.ts';
+import { systemClock } from './adapters/platform.ts';
 import { isLocked } from './adapters/single-instance.ts';
-import { bootControlOf, loadPlatform } from './compose.ts';
+import { bootControlOf, floorStoreOf, loadPlatform } from './compose.ts';
 import type { AgentConfig } from './config.ts';
+import { judgeSeal, type SealVerdict } from './core/floor-seal.ts';
 import type { DeviceState } from './core/record.ts';
 import { openEventLog } from './durable/event-log.ts';
 import { newestRecord } from './durable/record-store.ts';
 import { trustStore } from './durable/trust-store.ts';
+import { readCounter } from './executor-floor.ts';
 import type { BootControlState } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
 import { tuningDefault } from './settings.ts';
@@ -29,6 +32,8 @@ export interface Inspection {
   readonly bootedGroup: GroupLetter | undefined;
   /** undefined: no copy can be read (`OTA_STATE_LOST`), or never provisioned. */
   readonly record: DeviceState | undefined;
+  /** Whether the record is sealed with the counter of the TPM, asked now. */
+  readonly seal: SealVerdict;
   readonly bootControl: BootControlState | undefined;
   readonly trust:
     | {
@@ -46,13 +51,16 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
   const platform = await loadPlatform(config);
   const trust = (await trustStore(disk, config.stateFolder).read())?.state;
   const log = await openLog(disk, config);
+  const record = await readRecord(disk, config.stateFolder);
+  const reading = await readCounter({ floorStore: floorStoreOf(config), clock: systemClock });
   return {
     agent: agentVersion,
     device: config.device,
     product: config.product,
     running: await isLocked(config.stateFolder).catch(() => false),
     bootedGroup: platform.ok ? platform.value.bootedGroup : undefined,
-    record: await readRecord(disk, config.stateFolder),
+    record,
+    seal: judgeSeal(record ?? {}, reading),
     bootControl: await bootControlOf(config, disk)
       .read()
       .catch(() => undefined),

@@ -17,7 +17,7 @@ import type { AgentConfig } from './config.ts';
 import { inspect, readLog } from './inspect.ts';
 import { type Level, lineOf, logText, outcomeText, statusText } from './output.ts';
 import { DiskError } from './ports/disk.ts';
-import { TransportError } from './ports/platform.ts';
+import { FloorStoreError, TransportError } from './ports/platform.ts';
 import { provision } from './provision.ts';
 import { agentVersion } from './version.ts';
 
@@ -244,6 +244,10 @@ function tellFailure(failure: Failure, code: number): number {
 function exitCodeFor(error: unknown): number {
   // Commander has written its line already; asking for help is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (error instanceof FloorStoreError) {
+    process.stderr.write(`airlock-agent: OTA_FAIL_FLOOR: ${error.message}\n`);
+    return exitCodes.failed;
+  }
   if (error instanceof TransportError || error instanceof DiskError) {
     process.stderr.write(`airlock-agent: ${error.code}: ${error.message}\n`);
     return exitCodes.failed;

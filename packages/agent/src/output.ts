@@ -1,5 +1,6 @@
 /** Text for people: tables of `status` and `log`, and lines of the running agent. Decides nothing. */
 import type { LogEntry } from '@airlock/protocol';
+import { restoredWords } from './core/floor-seal.ts';
 import type { PollOutcome } from './agent.ts';
 import type { Inspection } from './inspect.ts';
 
@@ -37,7 +38,7 @@ export function statusText(status: Inspection): string {
         installed === undefined ? 'nothing proven' : `version ${installed.version}`,
       ]);
     }
-    rows.push(['floor', `version ${record.floor}`]);
+    rows.push(['floor', `version ${record.floor}${sealWords(record, status.seal)}`]);
     if (attempt !== undefined) {
       rows.push([
         'attempt',
@@ -64,6 +65,15 @@ export function statusText(status: Inspection): string {
     log === undefined ? 'cannot be read' : `${log.sequence} entries, ${log.uploaded} at the server`,
   ]);
   return columns(rows);
+}
+
+/** Nothing on a device without a TPM. */
+function sealWords(record: NonNullable<Inspection['record']>, seal: Inspection['seal']): string {
+  if (seal === 'unbound') return '';
+  if (seal === 'whole') return `, sealed with counter ${record.counter}`;
+  if (seal === 'uncommitted') return `, to be sealed with counter ${record.counter} at the next start`;
+  if (seal === 'unreadable') return ', OTA_FAIL_FLOOR: the TPM cannot be asked, and nothing is installed';
+  return `, OTA_STATE_RESTORED: ${restoredWords(record)}`;
 }
 
 function bootOrder(state: NonNullable<Inspection['bootControl']>): string {

@@ -20,7 +20,8 @@ import {
   trustLimits,
 } from '@airlock/trust';
 import { nodeDisk } from './adapters/node-disk.ts';
-import { bootControlOf, readBounded } from './compose.ts';
+import { prepareTpmCounter } from './adapters/tpm-floor.ts';
+import { bootControlOf, floorStoreOf, readBounded } from './compose.ts';
 import type { AgentConfig } from './config.ts';
 import { formatNumber } from './core/record-formats.ts';
 import { newRecord } from './core/record.ts';
@@ -28,9 +29,10 @@ import { createBootFile } from './durable/boot-file.ts';
 import { createLogFile } from './durable/event-log.ts';
 import { groupManifests } from './durable/group-manifests.ts';
 import { proveSlot } from './durable/slot-writer.ts';
-import { createRecordFile } from './durable/record-store.ts';
+import { createSealedRecord } from './durable/provision.ts';
 import { trustFileNames, trustStore } from './durable/trust-store.ts';
 import type { Disk } from './ports/disk.ts';
+import { FloorStoreError } from './ports/platform.ts';
 import { tuningDefault } from './settings.ts';
 
 export interface ProvisionInput {
@@ -88,6 +90,8 @@ export async function provision(
   if (!held.ok) return held;
   const manifestSha256 = sha256Hex(new TextEncoder().encode(manifestText));
 
+  const counter = await prepareCounter(config);
+  if (!counter.ok) return counter;
   const folder = config.stateFolder;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await disk.flushFolder(dirname(folder));
@@ -95,8 +99,21 @@ export async function provision(
   await groupManifests(disk, folder).keep(manifestText);
   await createLogFile(disk, folder, tuningDefault.logCellsMax);
   await writeBootControl(config, input.group, disk);
-  await createRecordFile(disk, folder, newRecord(input.group, { version: manifest.version, manifestSha256 }));
+  const record = newRecord(input.group, { version: manifest.version, manifestSha256 });
+  await createSealedRecord(disk, folder, record, floorStoreOf(config));
   return ok({ device: config.device, group: input.group, version: manifest.version, manifestSha256 });
+}
+
+/** Before anything is written: a device that should have a TPM and has none is not half provisioned. */
+async function prepareCounter({ tpm }: AgentConfig): Promise<Result<undefined>> {
+  if (tpm === undefined) return ok(undefined);
+  try {
+    await prepareTpmCounter(tpm);
+    return ok(undefined);
+  } catch (error) {
+    if (!(error instanceof FloorStoreError)) throw error;
+    return fail('OTA_FAIL_FLOOR', `${error.message}; nothing was changed`, 'tpm');
+  }
 }
 
 async function readInstalled(

@@ -44,6 +44,7 @@ function factsOf(changes: Partial<Facts>): Facts {
     notTriedMax: 3,
     rotMax: 1,
     fallbackAllowed: true,
+    sealed: false,
     ...changes,
   };
 }

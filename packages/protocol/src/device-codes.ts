@@ -130,7 +130,25 @@ export const deviceCodes = {
   OTA_STATE_LOST: {
     summary: 'No copy of the record could be read; the device stays on what it runs.',
     remedy: 'Find out how the state partition was lost; the floor is the highest version found.',
-    decidedIn: 'packages/agent/src/executor-load.ts#noteLost',
+    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
+  },
+  OTA_STATE_RESTORED: {
+    summary:
+      'The record is not sealed with the counter of the TPM: the disk was restored from an older copy, or the counter replaced.',
+    remedy:
+      'What runs stays, and nothing is installed. Find out what happened; then issue a device record with a higher number that names the floor.',
+    decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
+  },
+  OTA_FLOOR_NAMED: {
+    summary: 'A device record named the floor of a restored device; its record is sealed anew.',
+    remedy: 'Nothing to do; updates go on.',
+    decidedIn: 'packages/agent/src/executor.ts#floorEffects',
+  },
+  OTA_FAIL_FLOOR: {
+    summary:
+      'The counter of the TPM that seals the floor could not be read or incremented; nothing is installed.',
+    remedy: 'Check the TPM, its device file, tpm2-tools and `tpm` in the configuration; what runs stays.',
+    decidedIn: 'packages/agent/src/executor-floor.ts#settleCounter',
   },
   OTA_STATE_REPAIRED: {
     summary: 'One copy of the stored state was damaged and was written again from another.',

@@ -82,6 +82,8 @@ export interface DeviceReport {
   readonly booted: InstalledGroup;
   readonly confirmed: InstalledGroup;
   readonly floor: number;
+  /** A restored disk: nothing is installed until a device record with a higher number names the floor. */
+  readonly restored?: boolean;
   readonly state: AttemptState;
   readonly attempt?: { readonly id: string; readonly version: number; readonly manifestSha256: string };
   /** Result of the last attempt that ended. */

@@ -71,6 +71,7 @@ export const DeviceReportSchema = Type.Object(
     booted: InstalledGroupSchema,
     confirmed: InstalledGroupSchema,
     floor: Count,
+    restored: Type.Optional(Type.Boolean()),
     state: Type.Union([
       Type.Literal('Idle'),
       Type.Literal('Fetching'),

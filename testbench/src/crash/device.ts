@@ -24,6 +24,8 @@ export interface NodeState {
   readonly boot: { readonly group: GroupLetter; readonly id: string } | undefined;
   /** Counts boots and attempts, so that no id comes twice on one way through the graph. */
   readonly serial: number;
+  /** The counter of the TPM; undefined where there is none. */
+  readonly counter: number | undefined;
 }
 
 export type BootEnd =
@@ -40,14 +42,21 @@ export interface Boot {
   readonly after: NodeState;
 }
 
+/** What a cut or a kill at this moment is about. */
+export interface Moment extends Pick<NodeState, 'boot' | 'counter'> {
+  readonly disk: DiskState;
+}
+
 export interface BootOptions {
   readonly world: World;
   readonly agent: AgentModule;
+  /** The agent that the target release brings; undefined: the same one. */
+  readonly nextAgent?: AgentModule;
   readonly environment: Environment;
   /** Whether what the boot loader counted reaches the disk. */
   readonly countKept: boolean;
   /** Told after each step; `agentRuns`: a kill of the agent alone is possible now. */
-  readonly observe: (step: string, disk: CrashDisk, boot: NodeState['boot']) => void;
+  readonly observe: (step: string, now: Moment) => void;
   readonly fault?: DiskOptions['fault'];
 }
 
@@ -72,11 +81,12 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
   const slots = slotsOf(world, ['A', 'B']);
   let current: NodeState['boot'] = node.boot;
   const running = new Set<string>();
+  const tpm = { counter: node.counter };
   const disk = new CrashDisk(node.disk, {
     agent,
     slots,
     running,
-    observe: (step) => options.observe(step, disk, current),
+    observe: (step) => options.observe(step, { disk: disk.state(), boot: current, counter: tpm.counter }),
     ...(fault === undefined ? {} : { fault }),
   });
   const boot = node.boot ?? (await startGroup(disk, node.serial, options));
@@ -84,14 +94,19 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
     if (disk.wrongUse !== undefined) throw disk.wrongUse;
     return {
       end,
-      after: { disk: disk.state(), boot: goesOn ? boot : undefined, serial: node.serial + 1 },
+      after: {
+        disk: disk.state(),
+        boot: goesOn ? boot : undefined,
+        serial: node.serial + 1,
+        counter: tpm.counter,
+      },
     };
   };
   // Only where a trial is under way: nothing else asks whether it starts.
   if (trialOf(disk) === boot.group && !environment.trialStarts) return leave({ kind: 'restart' }, false);
   current = boot;
   for (const slot of slotsOf(world, [boot.group])) running.add(slot);
-  const end = await live(disk, boot, node.serial, options);
+  const end = await live({ disk, boot, serial: node.serial, tpm }, options);
   return leave(end, end.kind === 'killed');
 }
 
@@ -137,17 +152,20 @@ function oneShot(state: NonNullable<ReturnType<typeof bootStateOf>>['state']) {
   return { group, after, words: 'no group is in the boot order' };
 }
 
-async function live(
-  disk: CrashDisk,
-  boot: NonNullable<NodeState['boot']>,
-  serial: number,
-  options: BootOptions,
-): Promise<BootEnd> {
-  const { world, agent } = options;
+/** One start of the kernel and what it runs on. */
+interface Life {
+  readonly disk: CrashDisk;
+  readonly boot: NonNullable<NodeState['boot']>;
+  readonly serial: number;
+  readonly tpm: { counter: number | undefined };
+}
+
+async function live(given: Life, options: BootOptions): Promise<BootEnd> {
+  const { world } = options;
   const { promise: ended, resolve: end } = Promise.withResolvers<BootEnd>();
   const clock = simulatedClock(options.environment);
-  const ports = portsOf({ disk, boot, serial, options, clock, end });
-  const device = agent.createAgent({ ports, settings: world.settings() });
+  const ports = portsOf({ ...given, options, clock, end });
+  const device = agentOf(given, options).createAgent({ ports, settings: world.settings() });
   const life = async (): Promise<BootEnd> => {
     await device.boot();
     let outcome: PollOutcome = { kind: 'idle' };
@@ -181,10 +199,15 @@ function simulatedClock(environment: Environment): SimulatedClock {
   };
 }
 
-interface PortsContext {
-  readonly disk: CrashDisk;
-  readonly boot: NonNullable<NodeState['boot']>;
-  readonly serial: number;
+/** Each group's image brings its own agent: from version `nextFrom` on it is the next one. */
+function agentOf({ disk, boot }: Life, { agent, nextAgent, world }: BootOptions): AgentModule {
+  if (nextAgent === undefined) return agent;
+  const [component] = world.options.components;
+  const version = identify(disk, component ?? '', boot.group)?.version ?? 0;
+  return version >= world.target ? nextAgent : agent;
+}
+
+interface PortsContext extends Life {
   readonly options: BootOptions;
   readonly clock: SimulatedClock;
   readonly end: (end: BootEnd) => void;
@@ -263,11 +286,24 @@ function portsOf(context: PortsContext): AgentPorts {
       },
     },
     dataGuard: { present: fixed.dataHooks, prepare: hook, commit: hook, revert: hook },
-    floorStore: { kind: 'record', raise: async () => undefined },
+    floorStore: floorStoreOf(context),
     secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
     transport: transportOf(context),
     identity: { identify: async (component, group) => identify(disk, component, group) },
     logSigner,
+  };
+}
+
+/** The counter of a TPM: each increment is durable at once, and a moment at which power may go. */
+function floorStoreOf({ tpm, boot, disk, options }: PortsContext): AgentPorts['floorStore'] {
+  if (tpm.counter === undefined) return { kind: 'record' };
+  return {
+    kind: 'tpm',
+    read: async () => tpm.counter ?? 0,
+    increment: async () => {
+      tpm.counter = (tpm.counter ?? 0) + 1;
+      options.observe('increment of the counter', { disk: disk.state(), boot, counter: tpm.counter });
+    },
   };
 }
 

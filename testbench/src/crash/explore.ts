@@ -11,8 +11,7 @@
  */
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import type { CrashDisk } from './crash-disk.ts';
-import { bootOnce, type NodeState, NothingBoots } from './device.ts';
+import { bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { differs, watched } from './environment.ts';
 import { rotsOfCopies } from './faults.ts';
 import {
@@ -57,6 +56,7 @@ export interface Explored extends Counts {
 export interface ExploreOptions {
   readonly world: World;
   readonly agent: AgentModule;
+  readonly nextAgent?: AgentModule;
   /** The good one is always among them. */
   readonly environments: readonly Environment[];
   readonly start: NodeState;
@@ -136,28 +136,37 @@ class Graph {
   }
 
   async #boot(node: Node, environment: Environment, countKept: boolean): Promise<void> {
-    const { world, agent, random, kills } = this.#options;
+    const { world, agent, nextAgent, random, kills } = this.#options;
+    const agents = nextAgent === undefined ? { agent } : { agent, nextAgent };
     if (this.#found !== undefined) return;
     this.#boots += 1;
     const name = countKept ? environment.name : `${environment.name}, count lost`;
     const serial = node.state.serial + 1;
-    let seen: unknown;
-    const observe = (step: string, disk: CrashDisk, boot: NodeState['boot']): void => {
-      const state = disk.state();
-      if (this.#found !== undefined || state === seen) return;
-      seen = state;
-      for (const durable of outcomes(state, random)) {
+    const observe = (step: string, { disk, boot, counter }: Moment): void => {
+      if (this.#found !== undefined) return;
+      for (const durable of outcomes(disk, random)) {
         this.#cuts += 1;
-        const cut = { disk: { durable, pending: [] }, boot: undefined, serial };
+        const cut = { disk: { durable, pending: [] }, boot: undefined, serial, counter };
         this.#reach(cut, node, `${name}: power cut after ${step}`, undefined);
         const under = brokenUnder(environment.selfTest, node.state.disk.durable, durable);
         if (under !== undefined) this.#fail(node, `${name}: power cut after ${step}`, under);
       }
       if (kills && boot !== undefined)
-        this.#reach({ disk: state, boot, serial }, node, `${name}: agent killed after ${step}`, environment);
+        this.#reach(
+          { disk, boot, serial, counter },
+          node,
+          `${name}: agent killed after ${step}`,
+          environment,
+        );
     };
     try {
-      const { end, after } = await bootOnce(node.state, { world, agent, environment, countKept, observe });
+      const { end, after } = await bootOnce(node.state, {
+        world,
+        ...agents,
+        environment,
+        countKept,
+        observe,
+      });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
       if (end.kind === 'rest') this.#atRest(node, after, name);

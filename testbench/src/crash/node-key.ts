@@ -11,7 +11,7 @@
  * - what a temporary file holds: it is removed, unread, before another one is made.
  * Everything else of the durable bytes is in the key. `abstraction.ts` tests that states of one key do go on alike.
  */
-import type { DeviceState } from '@airlock/agent';
+import { type DeviceState, openBlock, recordCopyBytes } from '@airlock/agent';
 import { encodeTrustState, sha256Hex } from '@airlock/trust';
 import { applied, type Pending } from './crash-disk.ts';
 import type { NodeState } from './device.ts';
@@ -31,7 +31,7 @@ import { bootPath, stateFolder, type World } from './world.ts';
 export function keyOf(node: NodeState, world: World): string {
   const { durable, pending } = node.disk;
   const ids = new Renamed(node.boot?.id);
-  let key = `${node.boot?.group ?? '-'} ${mediumKey(durable, world, ids)}`;
+  let key = `${node.boot?.group ?? '-'} ${node.counter ?? ''} ${mediumKey(durable, world, ids)}`;
   // What is cached but not flushed: the medium as it would be after each step of it.
   let medium = durable;
   for (const one of pending) {
@@ -141,9 +141,10 @@ function recordsNumber(medium: Medium, ids: Renamed): number {
   const work = (): number => {
     const records = recordCopies(medium);
     const copies = copiesKey(records, (record) => recordKey(record, ids));
-    return numberOf(`${copies}\n${resultsKey(medium, records, ids)}`);
+    const later = laterKey(medium, records, ids);
+    return numberOf(`${copies}\n${later}\n${resultsKey(medium, records, ids)}`);
   };
-  if (!ids.fresh) return work();
+  if (!ids.fresh || contentAt(medium, laterRecord) !== undefined) return work();
   const record = contentAt(medium, `${stateFolder}/record`) ?? noContent;
   const log = contentAt(medium, `${stateFolder}/log`) ?? noContent;
   const beside = recordsNumbers.get(record) ?? new WeakMap<Content, number>();
@@ -159,6 +160,28 @@ function copiesKey<T>(copies: Copies<T>, keyOfOne: (value: T) => string): string
     .map((copy) =>
       copy === undefined ? '#' : `${copy.sequence === highest ? 'new' : 'old'} ${keyOfOne(copy.value)}`,
     )
+    .join('|');
+}
+
+/** Where an agent with a second record format keeps it. */
+const laterRecord = `${stateFolder}/record-2`;
+
+/** Copies of a later format, which this package cannot decode: their text, and whether they are ahead of the first. */
+function laterKey(medium: Medium, records: Copies<DeviceState>, ids: Renamed): string {
+  const content = contentAt(medium, laterRecord);
+  if (content === undefined) return '';
+  const first = Math.max(...records.map((copy) => copy?.sequence ?? 0));
+  return [0, recordCopyBytes]
+    .map((at) => {
+      const block = openBlock(bytesOf(content, at, recordCopyBytes));
+      if (typeof block !== 'object' || block === null || !('sequence' in block) || !('record' in block))
+        return '#';
+      const text = JSON.stringify(block.record).replaceAll(
+        /"(id|attempt|pendingBootId)":"([^"]+)"/g,
+        (_, field: string, id: string) => `"${field}":"${ids.of(id)}"`,
+      );
+      return `${Math.sign(Number(block.sequence) - first)} ${text}`;
+    })
     .join('|');
 }
 

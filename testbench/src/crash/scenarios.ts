@@ -16,10 +16,19 @@ export interface Scenario {
   readonly environments: readonly Environment[];
   /** Whether the agent alone is killed as well, at every step. */
   readonly kills: boolean;
+  /** Whether the target release brings an agent whose record has a second format. */
+  readonly newAgent: boolean;
 }
 
 const trials = ['good', 'self-test fails', 'trial never starts', 'restart never comes'].map(environmentOf);
-const plain = { start: 'fresh', target: 2, options: smallRelease, environments, kills: false } as const;
+const plain = {
+  start: 'fresh',
+  target: 2,
+  options: smallRelease,
+  environments,
+  kills: false,
+  newAgent: false,
+} as const;
 
 export const scenarios: readonly Scenario[] = [
   { ...plain, name: 'small release' },
@@ -46,6 +55,23 @@ export const scenarios: readonly Scenario[] = [
     name: 'one-shot that power-off undoes',
     options: { ...smallRelease, tries: 'one-shot', armingSurvivesPowerOff: false },
     environments: trials,
+  },
+  {
+    ...plain,
+    name: 'floor in a TPM',
+    start: 'updated',
+    target: 3,
+    options: { ...smallRelease, tpm: true },
+    environments: trials,
+  },
+  { ...plain, name: 'old and new agent', environments: trials, newAgent: true },
+  {
+    ...plain,
+    name: 'old and new agent in fallback',
+    start: 'in fallback',
+    target: 2,
+    environments: trials,
+    newAgent: true,
   },
   { ...plain, name: 'record lost', start: 'record lost', environments: trials },
   { ...plain, name: 'trust state lost', start: 'trust lost', environments: trials },

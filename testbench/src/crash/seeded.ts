@@ -7,8 +7,8 @@
  */
 import { seededRandom, type SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import { applied, type CrashDisk, type DiskState } from './crash-disk.ts';
-import { type Boot, bootOnce, type NodeState, NothingBoots } from './device.ts';
+import { applied, type DiskState } from './crash-disk.ts';
+import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots } from './faults.ts';
 import { brokenBetween, brokenIn } from './invariants.ts';
@@ -95,16 +95,15 @@ class Run {
     let left: NodeState | undefined;
     let broken: string | undefined;
     const stop = Promise.withResolvers<void>();
-    const observe = (step: string, disk: CrashDisk, boot: NodeState['boot']): void => {
+    const observe = (step: string, { disk: state, boot, counter }: Moment): void => {
       if (left !== undefined || broken !== undefined) return;
-      const state = disk.state();
       if (steps % judgedEvery === 0) broken = this.#judgeAll(node.disk.durable, state, world);
       if (steps >= endAt) {
         const alone = killed && boot !== undefined;
         this.#trace.push(`${alone ? 'agent killed' : 'power cut'} after ${step}`);
         left = alone
-          ? { disk: state, boot, serial }
-          : { disk: { durable: this.#drawOutcome(state), pending: [] }, boot: undefined, serial };
+          ? { disk: state, boot, serial, counter }
+          : { disk: { durable: this.#drawOutcome(state), pending: [] }, boot: undefined, serial, counter };
         stop.resolve();
       }
       steps += 1;
@@ -135,7 +134,7 @@ class Run {
     world: World,
     environment: Environment,
     given: {
-      readonly observe: (step: string, disk: CrashDisk, boot: NodeState['boot']) => void;
+      readonly observe: (step: string, now: Moment) => void;
       readonly fault?: ReturnType<typeof drawFaults>;
       readonly stop?: Promise<void>;
     },
@@ -188,7 +187,9 @@ class Run {
 
   #judge(before: Medium, after: Medium, world: World): string | undefined {
     this.#cuts += 1;
-    this.#seen(keyOf({ disk: { durable: after, pending: [] }, boot: undefined, serial: 0 }, world));
+    this.#seen(
+      keyOf({ disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter: undefined }, world),
+    );
     return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty');
   }
 
@@ -220,6 +221,7 @@ function drawOptions(random: SeededRandom): ScenarioOptions {
     dataHooks: random.fraction() < 0.5,
     attemptsMax: 1 + random.below(4),
     logCells: pick([32, 64]),
+    tpm: random.fraction() < 0.3,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   recordStore,
   type BootControlState,
   type DeviceState,
+  type FloorStore,
 } from '@airlock/agent';
 import { type GroupLetter, parseManifest, sha256Hex } from '@airlock/trust';
 import type { AgentModule } from './agent-module.ts';
@@ -31,7 +32,16 @@ export async function startState(name: StartName, world: World, agent: AgentModu
   const manifest = parseManifest(new TextEncoder().encode(manifestText));
   if (!manifest.ok) throw new Error(manifest.error.message);
   const trust = world.company.trustState();
-  const { logCells } = world.options;
+  const { logCells, tpm } = world.options;
+  let counter = 41;
+  const sealed: FloorStore = {
+    kind: 'tpm',
+    read: async () => counter,
+    increment: async () => {
+      counter += 1;
+    },
+  };
+  const floorStore: FloorStore = tpm ? sealed : { kind: 'record' };
   await provisionState(port, {
     folder: stateFolder,
     group,
@@ -39,6 +49,7 @@ export async function startState(name: StartName, world: World, agent: AgentModu
     manifest: manifest.value,
     manifestText,
     logCells,
+    floorStore,
   });
   await createBootFile(port, bootPath, group);
   if (history) await giveHistory(disk, world, name === 'in fallback' ? 0 : 16);
@@ -48,7 +59,7 @@ export async function startState(name: StartName, world: World, agent: AgentModu
       disk.rot(`${stateFolder}/${file}`, (content) => content.map(() => garbage));
   }
   const { durable } = disk.state();
-  return { disk: { durable, pending: [] }, boot: undefined, serial: 1 };
+  return { disk: { durable, pending: [] }, boot: undefined, serial: 1, counter: tpm ? counter : undefined };
 }
 
 async function giveHistory(disk: CrashDisk, world: World, startsLeft: number): Promise<void> {

@@ -32,6 +32,8 @@ export interface ScenarioOptions {
   readonly dataHooks: boolean;
   readonly attemptsMax: number;
   readonly logCells: number;
+  /** Whether the floor is bound to a counter of a TPM. */
+  readonly tpm: boolean;
 }
 
 /** The release that must close: two images of eight sectors, flushed every four. */
@@ -47,6 +49,7 @@ export const smallRelease: ScenarioOptions = {
   dataHooks: true,
   attemptsMax: 2,
   logCells: 64,
+  tpm: false,
 };
 
 /** What the server published, oldest first: it assigns, takes back, assigns again, and the release is withdrawn. */

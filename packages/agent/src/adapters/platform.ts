@@ -125,8 +125,8 @@ export const systemRandom: Random = {
   fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
 };
 
-/** The floor's only home is the record: there is no second store to raise. */
-export const recordFloorStore: FloorStore = { kind: 'record', raise: async () => undefined };
+/** The floor's only home is the record: there is no counter that it could be sealed with. */
+export const recordFloorStore: FloorStore = { kind: 'record' };
 
 /** Secure boot as the configuration states it: which keys the fuses hold differs from board to board. */
 export function configuredSecureBoot(options: {

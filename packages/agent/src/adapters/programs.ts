@@ -12,10 +12,12 @@ export interface ProgramRun {
   /** Program and arguments; the first is a path, or a name found through PATH. */
   readonly command: readonly string[];
   readonly timeLimitSeconds: number;
-  /** Small facts for the program, given as variables; the names begin with `AIRLOCK_`. */
+  /** Small facts for the program, given as variables; ours begin with `AIRLOCK_`, a tool's are its own. */
   readonly variables?: Readonly<Record<string, string>>;
   /** How much of stdout and of stderr is kept each. */
   readonly outputBytesMax?: number;
+  /** `latin1`: each byte is one character, for programs that print binary. */
+  readonly outputEncoding?: 'utf8' | 'latin1';
   /** Children that the program leaves behind may live on: only for the command that restarts the device. */
   readonly leaveChildren?: boolean;
 }
@@ -56,8 +58,8 @@ export async function runProgram(run: ProgramRun): Promise<ProgramOutcome> {
 /** Watches one started program until there is an answer about it. */
 function follow(child: ChildProcess, run: ProgramRun, resolve: (outcome: ProgramOutcome) => void): void {
   const bytesMax = run.outputBytesMax ?? outputBytesDefault;
-  const stdout = keep(child.stdout, bytesMax);
-  const stderr = keep(child.stderr, bytesMax);
+  const stdout = keep(child.stdout, bytesMax, run.outputEncoding);
+  const stderr = keep(child.stderr, bytesMax, run.outputEncoding);
   const { pid } = child;
   if (pid !== undefined) running.add(pid);
   let timedOut = false;
@@ -102,7 +104,7 @@ function killGroup(pid: number | undefined): void {
 }
 
 /** Drains a stream, so that the program never blocks on a full pipe, and keeps only its beginning. */
-function keep(stream: Readable | null, bytesMax: number): () => string {
+function keep(stream: Readable | null, bytesMax: number, encoding: 'utf8' | 'latin1' = 'utf8'): () => string {
   const pieces: Buffer[] = [];
   let room = bytesMax;
   stream?.on('data', (piece: Buffer) => {
@@ -113,7 +115,7 @@ function keep(stream: Readable | null, bytesMax: number): () => string {
     pieces.push(Buffer.from(taken));
   });
   stream?.on('error', () => undefined);
-  return () => Buffer.concat(pieces).toString('utf8');
+  return () => Buffer.concat(pieces).toString(encoding);
 }
 
 /** One line of a program's output for a log: printable, without line breaks, short. */

@@ -66,6 +66,8 @@ export interface Facts {
   readonly notTriedMax: number;
   readonly rotMax: number;
   readonly fallbackAllowed: boolean;
+  /** Whether the floor is sealed with a counter of a TPM. */
+  readonly sealed: boolean;
 }
 
 /** Letters of DESIGN "Order of durable steps". */
@@ -76,7 +78,8 @@ export type Step =
   | `confirm.${'a' | 'b' | 'c' | 'd' | 'e' | 'f'}`
   | `fail.${'a' | 'b' | 'c' | 'd' | 'e' | 'f'}`
   | 'back.a'
-  | 'back.b';
+  | 'back.b'
+  | `seal.${'a' | 'b'}`;
 
 export type Effect =
   | { readonly kind: 'write-record'; readonly step: Step; readonly record: DeviceState }
@@ -103,7 +106,11 @@ export type Effect =
   | { readonly kind: 'self-test' }
   /** Answers `boot-confirmed`, or `fail`. */
   | { readonly kind: 'boot-confirm'; readonly step: Step; readonly group: GroupLetter }
-  | { readonly kind: 'raise-floor'; readonly step: Step; readonly floor: number }
+  /**
+   * Makes the counter what the record is sealed with: increments it if it is one behind, and only then. Answers `fail`
+   * when the record is that of a restored disk, or the counter cannot be read or incremented.
+   */
+  | { readonly kind: 'settle-seal'; readonly step: Step }
   | { readonly kind: 'commit-data'; readonly step: Step }
   | { readonly kind: 'revert-data'; readonly step: Step }
   | { readonly kind: 'log'; readonly code: DeviceCode; readonly reason: string }

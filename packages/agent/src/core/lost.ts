@@ -12,13 +12,22 @@ import { manifestUnknown, newRecord, otherGroup, type DeviceState, type Installe
 /** What the images themselves say, and the manifests that survived. */
 export type Found = Readonly<Record<GroupLetter, Installed | undefined>>;
 
-export function recoverLost(found: Found, facts: Facts): { record: DeviceState; effects: readonly Effect[] } {
+/**
+ * `deviceRecord`: the number of the device record held. With a TPM nothing vouches for the floor of a lost record,
+ * or deleting it would be an easier way to lower the floor than restoring it.
+ */
+export function recoverLost(
+  found: Found,
+  facts: Facts,
+  deviceRecord: number,
+): { record: DeviceState; effects: readonly Effect[] } {
   const trial = facts.boot?.trial;
   const confirmedGroup = trial === facts.bootedGroup ? otherGroup(facts.bootedGroup) : facts.bootedGroup;
   const installed = found[confirmedGroup] ?? { version: 0, manifestSha256: manifestUnknown };
   const fresh = newRecord(confirmedGroup, installed);
   const floor = Math.max(found.A?.version ?? 0, found.B?.version ?? 0);
-  const record: DeviceState = { ...fresh, floor };
+  const restored = facts.sealed ? { restored: { deviceRecord } } : {};
+  const record: DeviceState = { ...fresh, floor, ...restored };
   const effects: Effect[] = [{ kind: 'write-record', step: 'fail.a', record }];
   if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial });
   if (trial === facts.bootedGroup) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });

@@ -6,6 +6,7 @@
  */
 import type { DeviceCode } from '@airlock/protocol';
 import type { Effect, Facts, MachineEvent } from './effects.ts';
+import { nextCounter } from './floor-seal.ts';
 import {
   boundReason,
   countFailure,
@@ -142,15 +143,22 @@ export function trialBoot(record: DeviceState, attempt: Attempt, facts: Facts): 
   };
 }
 
+/** Settling the seal, on a device that has one: before a trial is confirmed, and to commit a floor that was raised. */
+export function settleSeal(facts: Facts): readonly Effect[] {
+  return facts.sealed ? [{ kind: 'settle-seal', step: 'seal.b' }] : [];
+}
+
 /** Confirm (c) to (e); (b) is done. */
 export function confirmRecord(record: DeviceState, attempt: Attempt, facts: Facts): Taken {
   const installed = { version: attempt.version, manifestSha256: attempt.manifestSha256 };
+  // Invariant 3: a repair may bring a version below the floor of a lost state; the floor stays.
+  const floor = Math.max(record.floor, attempt.version);
   const next: DeviceState = {
     ...record,
     confirmed: { group: attempt.group, ...installed },
     groups: { ...record.groups, [attempt.group]: installed },
-    // Invariant 3: a repair may bring a version below the floor of a lost state; the floor stays.
-    floor: Math.max(record.floor, attempt.version),
+    floor,
+    ...nextCounter(record, floor, facts.sealed),
   };
   const dropped: readonly Effect[] = facts.fallbackAllowed
     ? []
@@ -159,7 +167,7 @@ export function confirmRecord(record: DeviceState, attempt: Attempt, facts: Fact
     record: next,
     effects: [
       { kind: 'write-record', step: 'confirm.c', record: next },
-      { kind: 'raise-floor', step: 'confirm.c', floor: next.floor },
+      ...settleSeal(facts),
       ...dropped,
       { kind: 'commit-data', step: 'confirm.d' },
       confirmDone(attempt),

@@ -68,6 +68,8 @@ function parseRecord(value: unknown): DeviceState {
     'confirmed',
     'groups',
     'floor',
+    'counter',
+    'restored',
     'attempt',
     'failing',
     'lastResult',
@@ -83,6 +85,7 @@ function parseRecord(value: unknown): DeviceState {
     confirmed: { group: group(confirmed['group']), ...installedOf(confirmed) },
     groups: { A: installed(groups['A']), B: installed(groups['B']) },
     floor: version(fields['floor']),
+    ...sealOf(fields),
     ...(fields['attempt'] === undefined ? {} : { attempt: attempt(fields['attempt']) }),
     ...(fields['failing'] === undefined ? {} : { failing: failing(fields['failing']) }),
     ...(fields['lastResult'] === undefined ? {} : { lastResult: result(fields['lastResult']) }),
@@ -97,6 +100,17 @@ function parseRecord(value: unknown): DeviceState {
   };
   if (!isConsistent(record)) throw new RecordFault('state');
   return record;
+}
+
+/** Both absent on a device without a TPM, whose record keeps its bytes. */
+function sealOf(fields: Fields): Pick<DeviceState, 'counter' | 'restored'> {
+  const { counter, restored } = fields;
+  return {
+    ...(counter === undefined ? {} : { counter: safeInteger(counter) }),
+    ...(restored === undefined
+      ? {}
+      : { restored: { deviceRecord: safeInteger(object(restored, ['deviceRecord'])['deviceRecord']) } }),
+  };
 }
 
 /** What must hold between fields, whatever happened: an attempt in every state but Idle, a reason in Failing only. */
@@ -215,6 +229,11 @@ function version(value: unknown): number {
 
 function count(value: unknown): number {
   if (!isCount(value, 0, countMax)) throw new RecordFault('count');
+  return value;
+}
+
+function safeInteger(value: unknown): number {
+  if (!isCount(value, 0, Number.MAX_SAFE_INTEGER)) throw new RecordFault('integer');
   return value;
 }
 

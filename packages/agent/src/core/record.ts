@@ -59,6 +59,10 @@ export interface DeviceState {
   readonly groups: Readonly<Record<GroupLetter, Installed | undefined>>;
   /** The highest version ever confirmed here. */
   readonly floor: number;
+  /** Value of the TPM's counter that the floor is sealed with; absent where there is none (`floor-seal.ts`). */
+  readonly counter?: number;
+  /** A restored disk: nothing is installed until a device record with a higher number names the floor. */
+  readonly restored?: { readonly deviceRecord: number };
   /** Present in every state but `Idle`. */
   readonly attempt?: Attempt;
   /** Present in `Failing` only. */
@@ -76,6 +80,8 @@ export const failuresMax = 8;
 export const refusalsMax = 8;
 /** Longest reason kept; longer ones are cut. */
 export const reasonCharactersMax = 200;
+/** Held where there is no trust state to say the number of the device record: none is higher. */
+export const deviceRecordUnknown = Number.MAX_SAFE_INTEGER;
 /** The manifest of a group whose manifest was lost with the state. */
 export const manifestUnknown = '0'.repeat(64);
 

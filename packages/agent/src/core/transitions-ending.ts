@@ -11,6 +11,7 @@ import {
   failWith,
   logOnly,
   settleFailure,
+  settleSeal,
 } from './moves.ts';
 import type { Facts, MachineEvent } from './effects.ts';
 import type { Attempt, DeviceState } from './record.ts';
@@ -82,11 +83,12 @@ export const trialRows: readonly Transition[] = [
   row(['Trial', 'booted', 'Trial'], 'booted again', all(inTarget, triesLeft), trialBoot4),
   row(['Trial', 'booted', 'Failing'], 'tries used up', all(inTarget, not(triesLeft)), triesGone),
   row(['Trial', 'booted', 'Failing'], 'fell back', inOther, triesGone),
-  row(['Trial', 'passed', 'Confirming'], 'self-tests passed', always, (record, attempt) => {
+  row(['Trial', 'passed', 'Confirming'], 'self-tests passed', always, (record, attempt, _event, facts) => {
     const next: DeviceState = { ...record, state: 'Confirming' };
     return {
       record: next,
       effects: [
+        ...settleSeal(facts),
         { kind: 'write-record', step: 'confirm.a', record: next },
         { kind: 'boot-confirm', step: 'confirm.b', group: attempt.group },
       ],
@@ -103,6 +105,7 @@ export const endingRows: readonly Transition[] = [
     (record, attempt, _event, facts) => ({
       record,
       effects: [
+        ...settleSeal(facts),
         { kind: 'boot-confirm', step: 'confirm.b', group: attempt.group },
         ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),
       ],
@@ -120,7 +123,11 @@ export const endingRows: readonly Transition[] = [
     all(inOther, recorded),
     (_record, attempt, _event, facts) => ({
       record: _record,
-      effects: [{ kind: 'restore-starts', group: facts.bootedGroup }, confirmDone(attempt)],
+      effects: [
+        { kind: 'restore-starts', group: facts.bootedGroup },
+        ...settleSeal(facts),
+        confirmDone(attempt),
+      ],
     }),
   ),
   row(

@@ -5,8 +5,9 @@
  * instead of believing a part; nothing that exists is overwritten. What is provisioned was verified by the caller.
  */
 import { sha256Hex, type GroupLetter, type Manifest, type TrustState } from '@airlock/trust';
-import { newRecord } from '../core/record.ts';
+import { newRecord, type DeviceState } from '../core/record.ts';
 import type { Disk } from '../ports/disk.ts';
+import type { FloorStore } from '../ports/platform.ts';
 import { createLogFile } from './event-log.ts';
 import { groupManifests } from './group-manifests.ts';
 import { createRecordFile } from './record-store.ts';
@@ -26,6 +27,8 @@ export async function provisionState(
     readonly manifest: Manifest;
     readonly manifestText: string;
     readonly logCells: number;
+    /** Its counter seals the first record. */
+    readonly floorStore: FloorStore;
   },
 ): Promise<void> {
   const { folder, group, manifest, manifestText } = options;
@@ -33,5 +36,26 @@ export async function provisionState(
   await trustStore(disk, folder).keep(options.trust);
   await groupManifests(disk, folder).keep(manifestText);
   await createLogFile(disk, folder, options.logCells);
-  await createRecordFile(disk, folder, newRecord(group, { version: manifest.version, manifestSha256 }));
+  const record = newRecord(group, { version: manifest.version, manifestSha256 });
+  await createSealedRecord(disk, folder, record, options.floorStore);
+}
+
+/**
+ * The first record, sealed as every later one that raises the floor: it says counter + 1, and the increment commits
+ * it. So disks of an earlier life of this device are not its own. Throws DiskError and FloorStoreError; if power is
+ * lost, or the TPM fails, after the record was written, the agent's first start does the increment.
+ */
+export async function createSealedRecord(
+  disk: Disk,
+  folder: string,
+  record: DeviceState,
+  floorStore: FloorStore,
+): Promise<void> {
+  if (floorStore.kind === 'record') {
+    await createRecordFile(disk, folder, record);
+    return;
+  }
+  const counter = (await floorStore.read()) + 1;
+  await createRecordFile(disk, folder, { ...record, counter });
+  await floorStore.increment();
 }

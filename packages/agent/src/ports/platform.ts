@@ -72,11 +72,38 @@ export interface DataContext {
   readonly toVersion: number;
 }
 
-/** Second home of the floor (TPM NV counter later); the default one keeps it in the record only. */
-export interface FloorStore {
-  /** undefined when there is no such store on this device. */
-  readonly kind: 'record' | 'tpm';
-  raise(floor: number): Promise<void>;
+/** The floor lives in the record alone: a disk restored from an older copy cannot be told from the newest one. */
+export interface RecordFloorStore {
+  readonly kind: 'record';
+}
+
+/**
+ * A counter of the TPM, which no write to a disk turns back. The record says with which value it is sealed; a record
+ * that says neither this value nor the next one is a restored disk. The counter never holds a version.
+ *
+ * Contract, kept by every adapter and checked by the shared contract tests:
+ * - the value is a safe integer from 0; it only grows, whatever happens to power, disks and programs;
+ * - `increment` adds exactly one, atomically; once it has returned, the new value survives a power cut;
+ * - an `increment` that throws, or in which power is lost, may have happened or not: who repeats it reads first;
+ * - a counter that was deleted and defined anew goes on above every value that it ever had;
+ * - nobody but the agent increments it.
+ * Both throw `FloorStoreError` for what a TPM or its tools do: missing, hung, locked, not defined.
+ */
+export interface FloorCounter {
+  readonly kind: 'tpm';
+  /** The durable value. */
+  read(): Promise<number>;
+  increment(): Promise<void>;
+}
+
+export type FloorStore = RecordFloorStore | FloorCounter;
+
+/** The counter could not be read, or not be incremented: an operating error, which installs nothing. */
+export class FloorStoreError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'FloorStoreError';
+  }
 }
 
 /** Which secure-boot keys this device's boot chain trusts; undefined when it has no secure boot. */

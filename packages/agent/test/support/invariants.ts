@@ -28,6 +28,15 @@ export async function assertHolds(
   const boot = device.bootState();
   const { where } = given;
   assert.ok(record.floor >= given.floorBefore, `${where}: the floor fell to ${record.floor}`);
+  if (device.tpm !== undefined) {
+    const { counter } = device.tpm;
+    const sealedWith = record.counter ?? -1;
+    assert.ok(
+      [counter, counter + 1].includes(sealedWith),
+      `${where}: sealed with ${sealedWith}, not ${counter}`,
+    );
+    assert.equal(record.restored, undefined, `${where}: taken for a restored disk`);
+  }
   for (const group of boot.order) {
     const version = provenVersion(device, group, given.versions);
     assert.ok(version !== undefined, `${where}: group ${group} is armed and its images are not proven`);

@@ -3,7 +3,7 @@
  * ports and a fresh agent, as after a real restart; only the disk survives.
  */
 import assert from 'node:assert/strict';
-import type { CheckInAnswer, LogBatch, LogEntry, SelfTestResult } from '@airlock/protocol';
+import type { LogEntry } from '@airlock/protocol';
 import { newTrustState, parseManifest, type GroupLetter } from '@airlock/trust';
 import {
   bootFileBytes,
@@ -15,69 +15,35 @@ import {
   openEventLog,
   provisionState,
   recordStore,
-  TransportError,
   type Agent,
   type AgentPorts,
   type AgentSettings,
   type BootControl,
   type BootControlState,
   type DeviceState,
+  type FloorStore,
   type PollOutcome,
-  type Transport,
 } from '../../src/index.ts';
 import { decodeLogCell } from '../../src/durable/log-cell.ts';
 import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
-import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
+import { device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
+import { SimTpm } from './sim-tpm.ts';
+import { transportOf } from './sim-transport.ts';
+import { World } from './sim-world.ts';
 
 const bootPath = '/boot/control';
 export const statePath = '/state';
 export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
 const logSigner = newSigner();
 
-/** What the device's surroundings do; tests change it between and during boots. */
-export class World {
-  company = new Company();
-  now = start + 10;
-  monotonic = 0;
-  reachable = true;
-  interlock: (what: string) => boolean = () => true;
-  consent = true;
-  /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
-  told: string[] = [];
-  deaf = false;
-  /** The boot control cannot be written to disarm. */
-  disarmBroken = false;
-  /** The boot loader boots an armed group once and forgets it; undefined: it counts tries. */
-  oneShot: { readonly survivesPowerOff: boolean } | undefined;
-  /** What the clock was set to; undefined: this platform cannot set it. */
-  clockSets: number[] | undefined;
-  clockFails = false;
-  /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
-  runWaits: number[] | undefined;
-  /** A device record that each answer carries. */
-  deviceRecord: string | undefined;
-  restartWorks = true;
-  selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
-  data: { present: boolean; calls: string[]; prepare: boolean } = {
-    present: false,
-    calls: [],
-    prepare: true,
-  };
-  reports: string[] = [];
-  uploaded: LogEntry[] = [];
-  checkIns = 0;
-  imageRequests: { start: number; end: number }[] = [];
-  /** Bytes after which each image request breaks off; undefined: never. */
-  breakAfter: number | undefined;
-  corrupt = false;
-  windowTimeZone = 'UTC';
-  settings: Partial<AgentSettings> = {};
-}
+export { World };
 
 export class SimDevice {
   readonly world: World;
   disk = new SimDisk();
+  /** Survives boots and restored disks; undefined: the floor lives in the record alone. */
+  tpm: SimTpm | undefined;
   power = new Power();
   agent: Agent | undefined;
   bootedGroup: GroupLetter = 'A';
@@ -91,6 +57,7 @@ export class SimDevice {
 
   static async provisioned(world: World = new World()): Promise<SimDevice> {
     const made = new SimDevice(world);
+    if (world.tpm) made.tpm = new SimTpm();
     const { company } = world;
     const disk = made.disk.port(new Power(), () => '');
     for (const component of ['app', 'rootfs']) {
@@ -118,6 +85,7 @@ export class SimDevice {
       manifest: manifest.value,
       manifestText,
       logCells: 64,
+      floorStore: made.#floorStore(new Power()),
     });
     await createBootFile(disk, bootPath, 'A');
     made.disk.loseUnflushed();
@@ -127,6 +95,7 @@ export class SimDevice {
   clone(world: World = this.world): SimDevice {
     const copy = new SimDevice(world);
     copy.disk = this.disk.clone();
+    copy.tpm = this.tpm?.clone();
     copy.boots = this.boots;
     copy.agentOf = this.agentOf;
     return copy;
@@ -236,6 +205,10 @@ export class SimDevice {
     };
   }
 
+  #floorStore(power: Power): FloorStore {
+    return this.world.floorStore ?? this.tpm?.port(power) ?? { kind: 'record' };
+  }
+
   #ports(power: Power, restart: () => void): AgentPorts {
     const { world } = this;
     const disk = this.disk.port(power, label);
@@ -285,7 +258,7 @@ export class SimDevice {
         commit: data('commit', true),
         revert: data('revert', true),
       },
-      floorStore: { kind: 'record', raise: async () => power.alive() },
+      floorStore: this.#floorStore(power),
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
@@ -350,49 +323,4 @@ function label(op: string, path: string, bytes: Uint8Array): string {
 function floorMark(record: DeviceState | undefined): string {
   if (record?.state !== 'Confirming') return '';
   return record.floor >= (record.attempt?.version ?? 0) ? ' with floor' : '';
-}
-
-function transportOf(world: World, power: Power): Transport {
-  const reach = async (): Promise<void> => {
-    await power.alive();
-    if (!world.reachable) throw new TransportError('OTA_SERVER_UNREACHABLE', 'no answer');
-  };
-  return {
-    checkIn: async (request): Promise<CheckInAnswer> => {
-      await reach();
-      world.checkIns += 1;
-      const etag = world.company.files.get('director/timestamp.json') ?? '';
-      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
-      const { deviceRecord } = world;
-      const files = Object.fromEntries(world.company.files);
-      return { kind: 'files', etag, files, ...(deviceRecord === undefined ? {} : { deviceRecord }) };
-    },
-    readImage: async function* ({ sha256, start: from, end }) {
-      await reach();
-      world.imageRequests.push({ start: from, end });
-      const blob = world.company.blobs.get(sha256);
-      if (blob === undefined) throw new TransportError('OTA_SERVER_REFUSED', 'no such image');
-      const limit = world.breakAfter === undefined ? end : Math.min(end, from + world.breakAfter);
-      for (let at = from; at < limit; at += 700) {
-        const piece = blob.slice(at, Math.min(at + 700, limit));
-        if (world.corrupt) piece[0] = (piece[0] ?? 0) ^ 1;
-        yield piece;
-      }
-      if (limit < end) throw new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
-    },
-    sendReport: async (text) => {
-      await reach();
-      world.reports.push(text);
-    },
-    sendLog: async (text) => {
-      await reach();
-      const batch = JSON.parse(text) as LogBatch;
-      world.uploaded.push(...batch.entries);
-      return batch.entries.at(-1)?.sequence ?? 0;
-    },
-    signedTime: async (nonce) => {
-      await reach();
-      return world.company.time(nonce);
-    },
-  };
 }

@@ -89,6 +89,13 @@ export class SimDisk {
     inode.durable = inode.live.slice();
   }
 
+  /** As if the file had always held these bytes: a disk put back from an older copy. */
+  plant(path: string, bytes: Uint8Array): void {
+    const inode = { live: bytes.slice(), durable: bytes.slice() };
+    this.#live.set(path, inode);
+    this.#durable.set(path, inode);
+  }
+
   forget(path: string): void {
     this.#live.delete(path);
     this.#durable.delete(path);
