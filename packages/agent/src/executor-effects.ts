@@ -179,7 +179,12 @@ export class EffectRunner {
       this.record = next;
       return undefined;
     } catch (error) {
-      return { event: failed('OTA_FAIL_STATE', messageOf(error)) };
+      const reason = messageOf(error);
+      // From confirm.b on the boot control holds the group as confirmed, and confirm.c may be durable in one copy: a
+      // failure now would take a floor back that had risen. It is written again at the next poll, or after a boot.
+      if (this.record.state === 'Confirming')
+        return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason } };
+      return { event: failed('OTA_FAIL_STATE', reason) };
     }
   }
 

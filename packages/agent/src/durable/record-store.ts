@@ -83,7 +83,11 @@ export function recordStore(disk: Disk, folder: string): RecordStore {
         if (stand.missing) {
           const fault = await reasonOf(() => make(stand.format, newest.record));
           if (fault !== undefined) unmade.push(`${stand.format.schema}: ${fault}`);
-        } else await repair(disk, folder, stand, newest);
+        } else {
+          // One block that takes no write any more must not keep the device from starting: the other copy is whole.
+          const fault = await reasonOf(() => repair(disk, folder, stand, newest));
+          if (fault !== undefined) unmade.push(`${stand.format.schema}: ${fault}`);
+        }
       }
       return { record: newest.record, repaired: stands.some(({ damaged }) => damaged), unmade };
     },
