@@ -5,8 +5,6 @@ import { startState } from './start-states.ts';
 import { World } from './world.ts';
 import { scenarios } from './scenarios.ts';
 const agent = await loadAgent('plain');
-import { agentVariants } from './agent-variants.ts';
-const { next: nextAgent } = await agentVariants();
 const T = Number(process.env.T ?? 100) * 1000;
 for (const s of scenarios.filter((x) => process.argv[2] === undefined || x.name === process.argv[2])) {
   const t = performance.now();
