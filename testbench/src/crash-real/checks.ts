@@ -120,8 +120,7 @@ export class DeviceChecker {
     const slot = readFileSync(this.#folder.slots[group]);
     const byLength = new Map<number, string>();
     return this.#images.findLast(({ bytes, sha256 }) => {
-      const held =
-        byLength.get(bytes) ?? createHash('sha256').update(slot.subarray(0, bytes)).digest('hex');
+      const held = byLength.get(bytes) ?? createHash('sha256').update(slot.subarray(0, bytes)).digest('hex');
       byLength.set(bytes, held);
       return held === sha256;
     })?.version;

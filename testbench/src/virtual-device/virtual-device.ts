@@ -239,7 +239,8 @@ export class VirtualDevice {
     else if (this.#struck !== undefined) {
       this.#say(`agent killed${this.#struck === 'same-boot' ? ' and started again' : ''}`);
       return { kind: 'killed', sameBoot: this.#struck === 'same-boot' };
-    } else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+    } else if (this.#powered)
+      this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
     else return { kind: 'killed', sameBoot: false };
     return { kind: how.asked ? 'restart' : 'ended', sameBoot: false };
   }

@@ -30,7 +30,7 @@ import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
 import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
 
-const bootPath = '/boot/control';
+export const bootPath = '/boot/control';
 export const statePath = '/state';
 export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
 const logSigner = newSigner();
@@ -53,16 +53,21 @@ export class World {
   /** What the clock was set to; undefined: this platform cannot set it. */
   clockSets: number[] | undefined;
   clockFails = false;
+  /** The director's answer to a question for the time; undefined: the honest one. */
+  timeAnswer: ((nonce: string) => string) | undefined;
+  timesAsked = 0;
   /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
   runWaits: number[] | undefined;
   /** A device record that each answer carries. */
   deviceRecord: string | undefined;
   restartWorks = true;
   selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
-  data: { present: boolean; calls: string[]; prepare: boolean } = {
+  data: { present: boolean; calls: string[]; prepare: boolean; ends: boolean } = {
     present: false,
     calls: [],
     prepare: true,
+    /** What the hooks commit and revert answer. */
+    ends: true,
   };
   reports: string[] = [];
   uploaded: LogEntry[] = [];
@@ -73,6 +78,11 @@ export class World {
   corrupt = false;
   windowTimeZone = 'UTC';
   settings: Partial<AgentSettings> = {};
+
+  /** What a transport throws when a connection breaks. */
+  fault(): TransportError {
+    return new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
+  }
 }
 
 export class SimDevice {
@@ -279,8 +289,8 @@ export class SimDevice {
       dataGuard: {
         present: world.data.present,
         prepare: data('prepare', world.data.prepare),
-        commit: data('commit', true),
-        revert: data('revert', true),
+        commit: data('commit', world.data.ends),
+        revert: data('revert', world.data.ends),
       },
       floorStore: { kind: 'record', raise: async () => power.alive() },
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
@@ -389,7 +399,8 @@ function transportOf(world: World, power: Power): Transport {
     },
     signedTime: async (nonce) => {
       await reach();
-      return world.company.time(nonce);
+      world.timesAsked += 1;
+      return world.timeAnswer?.(nonce) ?? world.company.time(nonce);
     },
   };
 }
