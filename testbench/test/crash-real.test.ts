@@ -26,7 +26,7 @@ test('TEST-OTA-900 REQ-OTA-APPLY-03, REQ-OTA-APPLY-01, REQ-OTA-APPLY-09: real ag
   );
   for (const lane of lanes) {
     assert.equal(sum(lane.byPhase.values()), lane.strikes, 'each strike is counted in one phase');
-    assert.ok(lane.byPhase.size >= 3, 'more than one phase is struck');
+    assert.ok(lane.byPhase.size >= 2, 'more than one phase is struck');
     assert.equal(lane.checks, lane.runs, 'each run of the agent is followed by the checks');
     assert.ok(lane.reached !== undefined && lane.bootsToEnd !== undefined);
     for (const { results } of lane.attempts) assert.equal(results.length, 1);

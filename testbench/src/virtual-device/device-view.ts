@@ -50,9 +50,10 @@ function* logEntriesFrom(file: string, first: number): Generator<LogEntry, undef
     const places = Math.floor(fstatSync(descriptor).size / blockBytes);
     const block = Buffer.alloc(blockBytes);
     for (let sequence = first; ; sequence += 1) {
-      if (readSync(descriptor, block, 0, blockBytes, (sequence % places) * blockBytes) < blockBytes) return;
+      if (readSync(descriptor, block, 0, blockBytes, (sequence % places) * blockBytes) < blockBytes)
+        return undefined;
       const value = openSealed(block) as { entry?: LogEntry } | undefined;
-      if (value?.entry?.sequence !== sequence) return;
+      if (value?.entry?.sequence !== sequence) return undefined;
       yield value.entry;
     }
   } finally {

@@ -3,7 +3,7 @@
  * ports and a fresh agent, as after a real restart; only the disk survives.
  */
 import assert from 'node:assert/strict';
-import type { CheckInAnswer, LogBatch, LogEntry, SelfTestResult } from '@airlock/protocol';
+import type { LogEntry, SelfTestResult } from '@airlock/protocol';
 import { newTrustState, parseManifest, type GroupLetter } from '@airlock/trust';
 import {
   bootFileBytes,
@@ -23,12 +23,12 @@ import {
   type BootControlState,
   type DeviceState,
   type PollOutcome,
-  type Transport,
 } from '../../src/index.ts';
 import { decodeLogCell } from '../../src/durable/log-cell.ts';
 import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
 import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
+import { transportOf } from './sim-transport.ts';
 
 export const bootPath = '/boot/control';
 export const statePath = '/state';
@@ -357,50 +357,4 @@ function label(op: string, path: string, bytes: Uint8Array): string {
 function floorMark(record: DeviceState | undefined): string {
   if (record?.state !== 'Confirming') return '';
   return record.floor >= (record.attempt?.version ?? 0) ? ' with floor' : '';
-}
-
-function transportOf(world: World, power: Power): Transport {
-  const reach = async (): Promise<void> => {
-    await power.alive();
-    if (!world.reachable) throw new TransportError('OTA_SERVER_UNREACHABLE', 'no answer');
-  };
-  return {
-    checkIn: async (request): Promise<CheckInAnswer> => {
-      await reach();
-      world.checkIns += 1;
-      const etag = world.company.files.get('director/timestamp.json') ?? '';
-      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
-      const { deviceRecord } = world;
-      const files = Object.fromEntries(world.company.files);
-      return { kind: 'files', etag, files, ...(deviceRecord === undefined ? {} : { deviceRecord }) };
-    },
-    readImage: async function* ({ sha256, start: from, end }) {
-      await reach();
-      world.imageRequests.push({ start: from, end });
-      const blob = world.company.blobs.get(sha256);
-      if (blob === undefined) throw new TransportError('OTA_SERVER_REFUSED', 'no such image');
-      const limit = world.breakAfter === undefined ? end : Math.min(end, from + world.breakAfter);
-      for (let at = from; at < limit; at += 700) {
-        const piece = blob.slice(at, Math.min(at + 700, limit));
-        if (world.corrupt) piece[0] = (piece[0] ?? 0) ^ 1;
-        yield piece;
-      }
-      if (limit < end) throw new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
-    },
-    sendReport: async (text) => {
-      await reach();
-      world.reports.push(text);
-    },
-    sendLog: async (text) => {
-      await reach();
-      const batch = JSON.parse(text) as LogBatch;
-      world.uploaded.push(...batch.entries);
-      return batch.entries.at(-1)?.sequence ?? 0;
-    },
-    signedTime: async (nonce) => {
-      await reach();
-      world.timesAsked += 1;
-      return world.timeAnswer?.(nonce) ?? world.company.time(nonce);
-    },
-  };
 }
