@@ -264,3 +264,20 @@ test('TEST-OTA-920 REQ-OTA-APPLY-07, REQ-OTA-APPLY-08: the data partition is res
     assert.equal((await device.results()).length, 1, name);
   }
 });
+
+test('TEST-OTA-921 REQ-OTA-APPLY-07: one copy of the record is damaged at rest, and after a start the other: the first was written again meanwhile, so that nothing is lost', async () => {
+  const base = await assigned();
+  await base.settle();
+  for (const [first, second] of [
+    [100, 4196],
+    [4196, 100],
+  ] as const) {
+    const device = base.clone();
+    device.disk.damage(record, first);
+    await device.settle();
+    device.disk.damage(record, second);
+    await device.settle();
+    assert.deepEqual([(await device.record()).floor, device.bootedGroup], [2, 'B']);
+    assert.ok(!(await codes(device)).includes('OTA_STATE_LOST'));
+  }
+});
