@@ -3,7 +3,7 @@
  * ports and a fresh agent, as after a real restart; only the disk survives.
  */
 import assert from 'node:assert/strict';
-import type { LogEntry, SelfTestResult } from '@airlock/protocol';
+import type { LogEntry } from '@airlock/protocol';
 import { newTrustState, parseManifest, type GroupLetter } from '@airlock/trust';
 import {
   bootFileBytes,
@@ -15,7 +15,6 @@ import {
   openEventLog,
   provisionState,
   recordStore,
-  TransportError,
   type Agent,
   type AgentPorts,
   type AgentSettings,
@@ -26,64 +25,17 @@ import {
 } from '../../src/index.ts';
 import { decodeLogCell } from '../../src/durable/log-cell.ts';
 import { decodeRecord, recordCopyBytes } from '../../src/core/record-codec.ts';
-import { Company, device, imageOf, newSigner, product, start } from './sim-company.ts';
+import { device, imageOf, newSigner, product, start } from './sim-company.ts';
 import { Power, SimDisk } from './sim-disk.ts';
 import { transportOf } from './sim-transport.ts';
+import { World } from './sim-world.ts';
+
+export { World } from './sim-world.ts';
 
 export const bootPath = '/boot/control';
 export const statePath = '/state';
 export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
 const logSigner = newSigner();
-
-/** What the device's surroundings do; tests change it between and during boots. */
-export class World {
-  company = new Company();
-  now = start + 10;
-  monotonic = 0;
-  reachable = true;
-  interlock: (what: string) => boolean = () => true;
-  consent = true;
-  /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
-  told: string[] = [];
-  deaf = false;
-  /** The boot control cannot be written to disarm. */
-  disarmBroken = false;
-  /** The boot loader boots an armed group once and forgets it; undefined: it counts tries. */
-  oneShot: { readonly survivesPowerOff: boolean } | undefined;
-  /** What the clock was set to; undefined: this platform cannot set it. */
-  clockSets: number[] | undefined;
-  clockFails = false;
-  /** The director's answer to a question for the time; undefined: the honest one. */
-  timeAnswer: ((nonce: string) => string) | undefined;
-  timesAsked = 0;
-  /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
-  runWaits: number[] | undefined;
-  /** A device record that each answer carries. */
-  deviceRecord: string | undefined;
-  restartWorks = true;
-  selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
-  data: { present: boolean; calls: string[]; prepare: boolean; ends: boolean } = {
-    present: false,
-    calls: [],
-    prepare: true,
-    /** What the hooks commit and revert answer. */
-    ends: true,
-  };
-  reports: string[] = [];
-  uploaded: LogEntry[] = [];
-  checkIns = 0;
-  imageRequests: { start: number; end: number }[] = [];
-  /** Bytes after which each image request breaks off; undefined: never. */
-  breakAfter: number | undefined;
-  corrupt = false;
-  windowTimeZone = 'UTC';
-  settings: Partial<AgentSettings> = {};
-
-  /** What a transport throws when a connection breaks. */
-  fault(): TransportError {
-    return new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
-  }
-}
 
 export class SimDevice {
   readonly world: World;

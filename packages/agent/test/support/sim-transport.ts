@@ -1,8 +1,8 @@
 /** The server of a simulated device, as its transport meets it: the company's files, and what a network does to them. */
 import type { CheckInAnswer, LogBatch } from '@airlock/protocol';
 import { TransportError, type Transport } from '../../src/index.ts';
-import type { World } from './sim-device.ts';
 import type { Power } from './sim-disk.ts';
+import type { World } from './sim-world.ts';
 
 export function transportOf(world: World, power: Power): Transport {
   const reach = async (): Promise<void> => {
