@@ -19,7 +19,30 @@ import { bootKernel } from './kernel.ts';
 import type { DeviceFolder } from './device-folder.ts';
 
 /** A device that restarts more often than this in one test is in a loop that nobody meant. */
-const bootsMax = 80;
+const bootsMaxDefault = 80;
+
+/** How the agent is struck down from outside: with the power, or alone. */
+export type Strike =
+  /** Power gone, what was not flushed is the seed's to decide. Volatile devices only. */
+  | 'power-cut'
+  /** SIGKILL; a service manager starts it again in the same boot, the boot loader is not asked. */
+  | 'same-boot'
+  /** SIGKILL, and nothing starts it again before the device is restarted by hand. */
+  | 'next-boot';
+
+/** How one run of the agent ended; the disk has settled. */
+export interface AgentStop {
+  readonly kind: 'restart' | 'ended' | 'killed' | 'power-cut';
+  /** The same boot goes on: the agent is started again by itself. */
+  readonly sameBoot: boolean;
+}
+
+export interface LifeHooks {
+  /** The boot loader has decided, the agent has not started yet. */
+  readonly onStart?: (group: GroupLetter) => Promise<void> | void;
+  /** An agent has ended; nothing is started before the answer. What it throws ends the device. */
+  readonly onStop?: (stop: AgentStop) => Promise<void> | void;
+}
 
 export interface VirtualDeviceOptions {
   readonly name: string;
@@ -30,6 +53,8 @@ export interface VirtualDeviceOptions {
   readonly seed: number;
   /** One line for each thing that happens to the device. */
   readonly onLine?: (line: string) => void;
+  readonly bootsMax?: number;
+  readonly hooks?: LifeHooks;
 }
 
 export class VirtualDevice {
@@ -47,6 +72,7 @@ export class VirtualDevice {
   readonly #plans: CutPlan[] = [];
   #cutWaits = false;
   #kill: (() => void) | undefined;
+  #struck: Strike | undefined;
 
   constructor(options: VirtualDeviceOptions) {
     this.name = options.name;
@@ -84,6 +110,15 @@ export class VirtualDevice {
     this.#say('agent killed');
   }
 
+  /** Strikes the running agent; the device goes on by itself. Nothing happens between two runs of the agent. */
+  strike(how: Strike): void {
+    if (how === 'power-cut' && !this.#options.volatile)
+      throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
+    if (this.#agentPid === undefined || this.#struck !== undefined) return;
+    this.#struck = how;
+    this.#kill?.();
+  }
+
   /** Power comes and goes before the agent's first instruction: only the boot loader ran. */
   async unplugBeforeAgentStarts(): Promise<GroupLetter | undefined> {
     if (this.#powered) throw new Error(`${this.name} is running`);
@@ -100,6 +135,14 @@ export class VirtualDevice {
     if (!this.#options.volatile) throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
     this.#plans.push(...plans);
     this.#placeNextPlan();
+  }
+
+  /** Only this cut, and none that was planned before; undefined: no cut. */
+  planOneCut(plan: CutPlan | undefined): void {
+    this.#plans.length = 0;
+    this.#cutWaits = false;
+    removeCutPlan(this.#scratch);
+    if (plan !== undefined) this.planCuts([plan]);
   }
 
   /** Waits until so many cuts have happened; answers what the last of them left. */
@@ -123,19 +166,32 @@ export class VirtualDevice {
     while (this.#powered) {
       const group = await this.#bootLoader();
       if (group === undefined) throw new Error(`${this.name}: no group can be started`);
-      const booted = await bootKernel(this.folder.slots[group], group, this.folder);
+      const { volatile } = this.#options;
+      const booted = await bootKernel(this.folder.slots[group], group, this.folder, volatile);
       if (booted === undefined) {
         this.#say(`group ${group} holds no image that can be started`);
         continue;
       }
-      const how = await this.#runAgent(booted.agentProgram);
-      this.#settleAfter(how);
+      await this.#oneBoot(group, booted.agentProgram);
+    }
+  }
+
+  /** The agent, as often as it is started in one boot. */
+  async #oneBoot(group: GroupLetter, program: string): Promise<void> {
+    const { hooks } = this.#options;
+    for (let again = true; again && this.#powered; ) {
+      await hooks?.onStart?.(group);
+      this.#struck = undefined;
+      const stop = this.#settleAfter(await this.#runAgent(program));
+      await hooks?.onStop?.(stop);
+      again = stop.sameBoot;
     }
   }
 
   /** The boot loader's part: decide, make the count durable, only then start. */
   async #bootLoader(): Promise<GroupLetter | undefined> {
     this.#boots += 1;
+    const { bootsMax = bootsMaxDefault } = this.#options;
     if (this.#boots > bootsMax) throw new Error(`${this.name} was started ${bootsMax} times`);
     const before = await readBootFile(this.folder.bootFile);
     if (before === undefined) throw new Error(`${this.name}: no copy of the boot-control file can be read`);
@@ -171,22 +227,34 @@ export class VirtualDevice {
   }
 
   /** After an orderly restart or a kill the kernel has written everything; after a cut the seed decides. */
-  #settleAfter(how: Ended & { readonly asked: boolean }): void {
-    if (this.#cutWaits && this.#powered && !how.asked && how.signal === 'SIGKILL') {
-      removeCutPlan(this.#scratch);
-      this.#cutWaits = false;
-      this.#placeNextPlan();
-      const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
-      this.cuts.push(left);
-      this.#say(
-        `power cut: ${left.kept} writes kept, ${left.lost} lost, ${left.torn} torn, ` +
-          `${left.namesUndone} names undone`,
-      );
-      return;
+  #settleAfter(how: Ended & { readonly asked: boolean }): AgentStop {
+    const planned = this.#cutWaits && this.#powered && !how.asked && how.signal === 'SIGKILL';
+    if (this.#struck === 'power-cut' || (planned && this.#struck === undefined)) {
+      this.#cut();
+      return { kind: 'power-cut', sameBoot: false };
     }
     settle(this.#scratch, { kind: 'keep-all' });
+    // A restart that was asked for takes place, whoever is killed meanwhile.
     if (how.asked) this.#say('restart asked for by the agent');
-    else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+    else if (this.#struck !== undefined) {
+      this.#say(`agent killed${this.#struck === 'same-boot' ? ' and started again' : ''}`);
+      return { kind: 'killed', sameBoot: this.#struck === 'same-boot' };
+    } else if (this.#powered)
+      this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+    else return { kind: 'killed', sameBoot: false };
+    return { kind: how.asked ? 'restart' : 'ended', sameBoot: false };
+  }
+
+  #cut(): void {
+    removeCutPlan(this.#scratch);
+    this.#cutWaits = false;
+    this.#placeNextPlan();
+    const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
+    this.cuts.push(left);
+    this.#say(
+      `power cut: ${left.kept} writes kept, ${left.lost} lost, ${left.torn} torn, ` +
+        `${left.namesUndone} names undone`,
+    );
   }
 
   #placeNextPlan(): void {

@@ -8,7 +8,7 @@ import { startProcess } from '../processes.ts';
 import { writeDeviceConfig } from '../virtual-device/device-config.ts';
 import { type DeviceFolder, deviceFolder, makeDeviceFolder } from '../virtual-device/device-folder.ts';
 import { LogReader } from '../virtual-device/device-view.ts';
-import { VirtualDevice } from '../virtual-device/virtual-device.ts';
+import { type LifeHooks, VirtualDevice } from '../virtual-device/virtual-device.ts';
 import type { Company, Release } from './company.ts';
 
 export interface MakeDeviceOptions {
@@ -24,6 +24,8 @@ export interface MakeDeviceOptions {
   readonly seed?: number;
   readonly serverUrl?: string;
   readonly onLine?: (line: string) => void;
+  readonly bootsMax?: number;
+  readonly hooks?: LifeHooks;
 }
 
 export interface Device {
@@ -64,6 +66,8 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     volatile: options.volatile === true,
     seed: options.seed ?? 1,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+    ...(options.bootsMax === undefined ? {} : { bootsMax: options.bootsMax }),
+    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
   });
   const log = new LogReader(folder.stateFolder);
   return {
