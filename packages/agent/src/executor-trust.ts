@@ -85,11 +85,7 @@ class Client implements TrustClient {
   }
 
   now(): UtcSeconds {
-    const { clock } = this.#ports;
-    const { timeLowerBound } = this.#state;
-    if (this.#signedTime === undefined) return Math.max(timeLowerBound, clock.now());
-    const passed = Math.floor((clock.monotonicMs() - this.#signedTime.atMs) / 1000);
-    return Math.max(timeLowerBound, this.#signedTime.time + passed);
+    return Math.max(this.#state.timeLowerBound, this.#clockOrSigned());
   }
 
   async refresh(): Promise<Verdict> {
@@ -118,11 +114,19 @@ class Client implements TrustClient {
     return this.#signedTime?.time;
   }
 
+  #clockOrSigned(): UtcSeconds {
+    const { clock } = this.#ports;
+    if (this.#signedTime === undefined) return clock.now();
+    const passed = Math.floor((clock.monotonicMs() - this.#signedTime.atMs) / 1000);
+    return this.#signedTime.time + passed;
+  }
+
   async #check(files: Files): Promise<TrustOutcome> {
     const input = {
       identity: this.#identity,
       state: this.#state,
-      now: this.now(),
+      // Not `now()`: the lower bound may fall in this very check, with the keys that signed it.
+      now: this.#clockOrSigned(),
       source: 'network',
     } as const;
     const steps = checkTrust(input);
