@@ -30,7 +30,7 @@ const nonceBytes = 16;
 
 export interface TrustClient {
   state(): TrustState;
-  /** Reference time: the largest of lower bound and clock, or the director's signed time once it was needed. */
+  /** Reference time: the largest of lower bound and clock, or the signed time once it was needed. */
   now(): UtcSeconds;
   /** One conditional request, and the check of what came. Throws TransportError and DiskError. */
   refresh(): Promise<Verdict>;
@@ -65,9 +65,9 @@ class Client implements TrustClient {
   #etag: string | undefined;
   /** The verdict on the answer that the ETag stands for, when it was a no. */
   #refusal: Verdict | undefined;
-  #signedTime: { readonly time: UtcSeconds; readonly atMs: number } | undefined;
+  #signedTime: { readonly time: UtcSeconds; readonly atMs: number; readonly roots: string } | undefined;
   #timeSignedUntold = false;
-  #timeAskedMs: number | undefined;
+  #timeAsked: { readonly atMs: number; readonly roots: string } | undefined;
   #heardMs: number;
   /** Where in the last half of their life the timestamps held are asked for anew; drawn once for each pair. */
   #renewal = { of: '', fraction: 0 };
@@ -116,9 +116,14 @@ class Client implements TrustClient {
 
   #clockOrSigned(): UtcSeconds {
     const { clock } = this.#ports;
-    if (this.#signedTime === undefined) return clock.now();
-    const passed = Math.floor((clock.monotonicMs() - this.#signedTime.atMs) / 1000);
-    return this.#signedTime.time + passed;
+    const signed = this.#signedTime;
+    // A signed time ends with the roots whose keys signed it, as a signed moment does in trust.
+    if (signed === undefined || signed.roots !== this.#roots()) return clock.now();
+    return signed.time + Math.floor((clock.monotonicMs() - signed.atMs) / 1000);
+  }
+
+  #roots(): string {
+    return `${this.#state.image.root}\n${this.#state.director.root}`;
   }
 
   async #check(files: Files): Promise<TrustOutcome> {
@@ -152,18 +157,23 @@ class Client implements TrustClient {
   /** DESIGN "Time": fresh metadata that looks expired may mean that this clock is wrong. */
   async #askTime(): Promise<boolean> {
     const { clock, random, transport } = this.#ports;
-    const askedMs = this.#timeAskedMs;
-    if (askedMs !== undefined && clock.monotonicMs() - askedMs < timeAskedAgainMs) return false;
-    this.#timeAskedMs = clock.monotonicMs();
+    const roots = this.#roots();
+    const asked = this.#timeAsked;
+    if (asked?.roots === roots && clock.monotonicMs() - asked.atMs < timeAskedAgainMs) return false;
+    this.#timeAsked = { atMs: clock.monotonicMs(), roots };
     const nonce = hex(random.bytes(nonceBytes));
     const text = await transport.signedTime(nonce);
+    const { image, director } = this.#state;
     const answer = verifyTimeAnswer(new TextEncoder().encode(text), {
-      directorRootText: this.#state.director.root,
+      imageRootText: image.root,
+      directorRootText: director.root,
       device: this.#identity.device,
       nonce,
     });
     if (!answer.ok) return false;
-    this.#signedTime = { time: answer.value, atMs: clock.monotonicMs() };
+    // Asked again in one boot, time goes on: nobody who answers holds it still.
+    const passed = this.#signedTime?.roots === roots ? this.#clockOrSigned() : 0;
+    this.#signedTime = { time: Math.max(answer.value, passed), atMs: clock.monotonicMs(), roots };
     this.#timeSignedUntold = true;
     return true;
   }

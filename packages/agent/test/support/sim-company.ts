@@ -60,8 +60,16 @@ export class Company {
   };
   readonly #approved = new Map<string, Set<number>>(functionNames.map((name) => [name, new Set()]));
   #version = 0;
+  #rootVersion = 1;
 
   constructor() {
+    const { image, director } = this.#roots(1, start + 365 * day);
+    this.imageRoot = image;
+    this.directorRoot = director;
+    this.deviceRecord = this.record(1);
+  }
+
+  #roots(version: number, expires: number): { readonly image: string; readonly director: string } {
     const keys = this.#keys;
     const minimum = { classes: { C: { engineering: 1, quality: 1 } }, markets: { us: {} } };
     const roles = {
@@ -69,13 +77,12 @@ export class Company {
       snapshot: one(keys.snapshot),
       timestamp: one(keys.timestamp),
     };
-    const expires = start + 365 * day;
-    this.imageRoot = textOf(
+    const image = textOf(
       signDraft(
         draftRoot({
           repository: 'image',
           product,
-          version: 1,
+          version,
           expires,
           roles: { root: one(keys.imageRoot), ...roles },
           minimum,
@@ -85,11 +92,11 @@ export class Company {
         [keys.imageRoot],
       ),
     );
-    this.directorRoot = textOf(
+    const director = textOf(
       signDraft(
         draftRoot({
           repository: 'director',
-          version: 1,
+          version,
           expires,
           roles: {
             root: one(keys.directorRoot),
@@ -101,7 +108,17 @@ export class Company {
         [keys.directorRoot],
       ),
     );
-    this.deviceRecord = this.record(1);
+    return { image, director };
+  }
+
+  /** New roots that name new online keys; what is published next is signed with them, and numbers begin again. */
+  rotateOnline(): void {
+    const online = ['snapshot', 'timestamp', 'director', 'directorSnapshot', 'directorTimestamp'] as const;
+    for (const name of online) this.#keys[name] = newSigner();
+    const version = (this.#rootVersion += 1);
+    const { image, director } = this.#roots(version, this.now + 365 * day);
+    this.files.set(`image/${version}.root.json`, image);
+    this.files.set(`director/${version}.root.json`, director);
   }
 
   /** A device record; signed by the provisioning key unless said otherwise. */
@@ -186,8 +203,22 @@ export class Company {
     this.#publishDirector(next, version, assignment);
   }
 
-  time(nonce: string): string {
-    return textOf(signTimeAnswer({ device, nonce, time: this.now }, this.#keys.directorTimestamp));
+  /** The signed time; by the keys of fewer repositories, or of another moment, where a thief answers. */
+  time(
+    nonce: string,
+    time: number = this.now,
+    keys: readonly ('directorTimestamp' | 'timestamp')[] = ['directorTimestamp', 'timestamp'],
+  ): string {
+    const signers = keys.map((name) => this.#keys[name]);
+    return textOf(signTimeAnswer({ device, nonce, time }, signers));
+  }
+
+  /** What a thief of the director's timestamp key can sign: a timestamp, of any moment, over what is published. */
+  stampDirector(issued: number): void {
+    const snapshot = new TextEncoder().encode(this.files.get(`director/${this.#version}.snapshot.json`));
+    const stamp = { version: this.#version + 1, expires: issued + day, issued };
+    const timestamp = draftTimestamp({ repository: 'director', device, ...stamp, snapshot });
+    this.files.set('director/timestamp.json', textOf(signDraft(timestamp, [this.#keys.directorTimestamp])));
   }
 
   #entry(name: string, version: number) {

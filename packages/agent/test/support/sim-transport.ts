@@ -45,7 +45,7 @@ export function transportOf(world: World, power: Power): Transport {
     },
     signedTime: async (nonce) => {
       await reach();
-      return world.company.time(nonce);
+      return world.signedTime?.(nonce) ?? world.company.time(nonce);
     },
   };
 }

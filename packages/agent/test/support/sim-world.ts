@@ -23,6 +23,8 @@ export class World {
   clockFails = false;
   /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
   runWaits: number[] | undefined;
+  /** Who answers for the time in the company's place. */
+  signedTime: ((nonce: string) => string) | undefined;
   /** A device record that each answer carries. */
   deviceRecord: string | undefined;
   restartWorks = true;
