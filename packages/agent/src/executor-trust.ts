@@ -117,8 +117,7 @@ class Client implements TrustClient {
   #clockOrSigned(): UtcSeconds {
     const { clock } = this.#ports;
     const signed = this.#signedTime;
-    // A signed time ends with the roots whose keys signed it, as a signed moment does in trust.
-    if (signed === undefined || signed.roots !== this.#roots()) return clock.now();
+    if (signed === undefined) return clock.now();
     return signed.time + Math.floor((clock.monotonicMs() - signed.atMs) / 1000);
   }
 
@@ -172,9 +171,16 @@ class Client implements TrustClient {
     });
     if (!answer.ok) return false;
     // Asked again in one boot, time goes on: nobody who answers holds it still.
-    const passed = this.#signedTime?.roots === roots ? this.#clockOrSigned() : 0;
+    const passed = this.#signedTime === undefined ? 0 : this.#clockOrSigned();
     this.#signedTime = { time: Math.max(answer.value, passed), atMs: clock.monotonicMs(), roots };
     this.#timeSignedUntold = true;
+    return true;
+  }
+
+  /** A signed time ends with the roots whose keys signed it, as a signed moment does in trust. */
+  #endSignedTime(): boolean {
+    if (this.#signedTime === undefined || this.#signedTime.roots === this.#roots()) return false;
+    this.#signedTime = undefined;
     return true;
   }
 
@@ -199,6 +205,7 @@ class Client implements TrustClient {
   async #takeAnswer(answer: Extract<CheckInAnswer, { kind: 'files' }>): Promise<Verdict> {
     const issuedBefore = this.#state.timeLowerBound;
     let { verdict } = await this.#check(answer.files);
+    if (this.#endSignedTime()) ({ verdict } = await this.#check(answer.files));
     // After the roots, whose provisioning keys sign the record; it may change the verdict.
     if (await this.#takeRecord(answer.deviceRecord)) ({ verdict } = await this.#check(answer.files));
     if (verdict.kind === 'refused' && verdict.error.code === 'OTA_EXPIRED' && (await this.#askTime())) {

@@ -35,6 +35,8 @@ test('TEST-OTA-1004 REQ-OTA-ROLL-06, REQ-OTA-SIGN-05: the director timestamp key
     world.company.rotateOnline();
     world.company.release(2);
     world.company.publish(2);
+    world.signedTime = () => '';
+    assert.equal(await victim.boot({ polls: 1 }), 'restart', 'in the first check after the new roots');
     await victim.settle();
     assert.equal(await installed(victim), 2);
     assert.deepEqual(world.clockSets, []);
@@ -136,7 +138,7 @@ test('TEST-OTA-1008 REQ-OTA-POL-05, REQ-OTA-ROLL-06: both timestamp keys stolen,
   assert.ok(later?.kind === 'refused' && later.code === 'OTA_EXPIRED', JSON.stringify(later));
 });
 
-test('TEST-OTA-1009 REQ-OTA-ROLL-06, REQ-OTA-SIGN-05: a signed time that was wrong, then new roots within the same boot: it ends with the keys that signed it, and the time is asked for again at once', async () => {
+test('TEST-OTA-1009 REQ-OTA-ROLL-06, REQ-OTA-SIGN-05: a signed time, wrong ahead or wrong back, then new roots within the same boot: it ends with the keys that signed it, and the time is asked for again at once', async () => {
   const unlucky = await device();
   const { world } = unlucky;
   world.now = start + 3650 * day;
@@ -147,4 +149,17 @@ test('TEST-OTA-1009 REQ-OTA-ROLL-06, REQ-OTA-SIGN-05: a signed time that was wro
   world.company.rotateOnline();
   world.company.publish(undefined);
   assert.deepEqual(await unlucky.agent?.poll(), { kind: 'idle' });
+
+  const victim = await device();
+  victim.world.now = start + 300 * day;
+  victim.world.signedTime = (nonce) => victim.world.company.time(nonce, start + 100);
+  await victim.boot({ polls: 1 });
+  victim.world.signedTime = () => '';
+  victim.world.company.rotateOnline();
+  victim.world.company.publish(undefined);
+  const after = await victim.agent?.poll();
+  assert.ok(
+    after?.kind === 'refused' && after.code === 'OTA_EXPIRED',
+    'the clock, which is right, counts again',
+  );
 });
