@@ -155,10 +155,12 @@ export class PaperCompany {
     return files;
   }
 
-  /** The director's answer to a device that asks for the time. */
+  /** Both repositories' answer to a device that asks for the time. */
   time(nonce: string): string {
     const answer = { device: this.device, nonce, time: this.now };
-    return textOf(signTimeAnswer(answer, this.#signer('director timestamp')));
+    return textOf(
+      signTimeAnswer(answer, [this.#signer('director timestamp'), this.#signer('image timestamp')]),
+    );
   }
 
   #publishImage(files: Record<string, string>): void {

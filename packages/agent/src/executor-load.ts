@@ -8,6 +8,7 @@ import type { DeviceCode } from '@airlock/protocol';
 import {
   heldDeviceRecord,
   sha256Hex,
+  timeForClock,
   type GroupLetter,
   type TrustState,
   type UtcSeconds,
@@ -53,7 +54,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const heldTrust = await trusts.read();
   const trust = heldTrust?.state;
   const notes: Note[] = [];
-  if (trust !== undefined) notes.push(...(await setClock(clock, trust.timeLowerBound)));
+  if (trust !== undefined) notes.push(...(await setClock(clock, timeForClock(trust))));
   if (held?.repaired === true) notes.push(repaired('one copy of the record was damaged'));
   for (const reason of held?.unmade ?? []) notes.push({ code: 'OTA_FAIL_STATE', reason });
   if (heldTrust === undefined)
@@ -105,11 +106,14 @@ function repaired(reason: string): Note {
   return { code: 'OTA_STATE_REPAIRED', reason };
 }
 
-/** DESIGN "Time": a device without a clock begins at the time that it last knew to be past. It starts all the same. */
-async function setClock(clock: Clock, lowerBound: UtcSeconds): Promise<readonly Note[]> {
-  if (clock.set === undefined || clock.now() >= lowerBound) return [];
+/**
+ * DESIGN "Time": a device without a clock begins at the time that it last knew to be past. It starts all the same.
+ * `past` is what both repositories signed: one stolen key must not set the clock that therapy is recorded by.
+ */
+async function setClock(clock: Clock, past: UtcSeconds): Promise<readonly Note[]> {
+  if (clock.set === undefined || clock.now() >= past) return [];
   try {
-    await clock.set(lowerBound);
+    await clock.set(past);
     return [];
   } catch (error) {
     return [{ code: 'OTA_CLOCK_NOT_SET', reason: messageOf(error) }];

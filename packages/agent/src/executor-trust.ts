@@ -31,8 +31,8 @@ const nonceBytes = 16;
 export interface TrustClient {
   state(): TrustState;
   /**
-   * Reference time: the clock, or the director's signed time once it was needed; but never less than the lower bound
-   * and what this start has run since it was learned.
+   * Reference time: the clock, or the signed time once it was needed; but never less than the lower bound and what
+   * this start has run since it was learned.
    */
   now(): UtcSeconds;
   /** One conditional request, and the check of what came. Throws TransportError and DiskError. */
@@ -68,9 +68,9 @@ class Client implements TrustClient {
   #etag: string | undefined;
   /** The verdict on the answer that the ETag stands for, when it was a no. */
   #refusal: Verdict | undefined;
-  #signedTime: { readonly time: UtcSeconds; readonly atMs: number } | undefined;
+  #signedTime: { readonly time: UtcSeconds; readonly atMs: number; readonly roots: string } | undefined;
   #timeSignedUntold = false;
-  #timeAskedMs: number | undefined;
+  #timeAsked: { readonly atMs: number; readonly roots: string } | undefined;
   #heardMs: number;
   /** When the lower bound was learned in this start: true time has passed it by at least what went by since. */
   #boundMs: number;
@@ -91,11 +91,9 @@ class Client implements TrustClient {
   }
 
   now(): UtcSeconds {
-    const { clock } = this.#ports;
-    // Whoever signs an old time with a stolen key holds nothing fresh for longer than its own life.
+    // Whoever signs an old time with stolen keys holds nothing fresh for longer than its own life.
     const bound = this.#state.timeLowerBound + this.#secondsSince(this.#boundMs);
-    if (this.#signedTime === undefined) return Math.max(bound, clock.now());
-    return Math.max(bound, this.#signedTime.time + this.#secondsSince(this.#signedTime.atMs));
+    return Math.max(bound, this.#clockOrSigned());
   }
 
   async refresh(): Promise<Verdict> {
@@ -127,11 +125,23 @@ class Client implements TrustClient {
     return this.#signedTime?.time;
   }
 
+  #clockOrSigned(): UtcSeconds {
+    const { clock } = this.#ports;
+    const signed = this.#signedTime;
+    if (signed === undefined) return clock.now();
+    return signed.time + Math.floor((clock.monotonicMs() - signed.atMs) / 1000);
+  }
+
+  #roots(): string {
+    return `${this.#state.image.root}\n${this.#state.director.root}`;
+  }
+
   async #check(files: Files): Promise<TrustOutcome> {
     const input = {
       identity: this.#identity,
       state: this.#state,
-      now: this.now(),
+      // Not `now()`: the lower bound may fall in this very check, with the keys that signed it.
+      now: this.#clockOrSigned(),
       source: 'network',
     } as const;
     const steps = checkTrust(input);
@@ -158,20 +168,32 @@ class Client implements TrustClient {
   /** DESIGN "Time": fresh metadata that looks expired may mean that this clock is wrong. */
   async #askTime(): Promise<boolean> {
     const { clock, random, transport } = this.#ports;
-    const askedMs = this.#timeAskedMs;
-    if (askedMs !== undefined && clock.monotonicMs() - askedMs < timeAskedAgainMs) return false;
+    const roots = this.#roots();
+    const asked = this.#timeAsked;
+    if (asked?.roots === roots && clock.monotonicMs() - asked.atMs < timeAskedAgainMs) return false;
     const nonce = hex(random.bytes(nonceBytes));
     const text = await transport.signedTime(nonce);
     // Only an answer counts: one that was lost on the way must not cost an hour.
-    this.#timeAskedMs = clock.monotonicMs();
+    this.#timeAsked = { atMs: clock.monotonicMs(), roots };
+    const { image, director } = this.#state;
     const answer = verifyTimeAnswer(new TextEncoder().encode(text), {
-      directorRootText: this.#state.director.root,
+      imageRootText: image.root,
+      directorRootText: director.root,
       device: this.#identity.device,
       nonce,
     });
     if (!answer.ok) return false;
-    this.#signedTime = { time: answer.value, atMs: clock.monotonicMs() };
+    // Asked again in one boot, time goes on: nobody who answers holds it still.
+    const passed = this.#signedTime === undefined ? 0 : this.#clockOrSigned();
+    this.#signedTime = { time: Math.max(answer.value, passed), atMs: clock.monotonicMs(), roots };
     this.#timeSignedUntold = true;
+    return true;
+  }
+
+  /** A signed time ends with the roots whose keys signed it, as a signed moment does in trust. */
+  #endSignedTime(): boolean {
+    if (this.#signedTime === undefined || this.#signedTime.roots === this.#roots()) return false;
+    this.#signedTime = undefined;
     return true;
   }
 
@@ -196,6 +218,7 @@ class Client implements TrustClient {
   async #takeAnswer(answer: Extract<CheckInAnswer, { kind: 'files' }>): Promise<Verdict> {
     const issuedBefore = this.#state.timeLowerBound;
     let { verdict } = await this.#check(answer.files);
+    if (this.#endSignedTime()) ({ verdict } = await this.#check(answer.files));
     // After the roots, whose provisioning keys sign the record; it may change the verdict.
     if (await this.#takeRecord(answer.deviceRecord)) ({ verdict } = await this.#check(answer.files));
     if (verdict.kind === 'refused' && verdict.error.code === 'OTA_EXPIRED' && (await this.#askTime())) {

@@ -102,7 +102,7 @@ test('TEST-OTA-906 REQ-OTA-ROLL-06, REQ-OTA-NET-04: answers to the question for 
     },
     () => earlier[0] ?? '',
     (nonce) => company.time(nonce, { device: 'PUMP-0002' }),
-    (nonce) => company.time(nonce, { signer: stranger }),
+    (nonce) => company.time(nonce, { signers: [stranger] }),
     () => '{}',
   ];
   for (const lie of lies) {
@@ -148,28 +148,20 @@ test('TEST-OTA-907 REQ-OTA-ROLL-06, REQ-OTA-SIGN-04: an online key that signs a 
   assert.equal((await device.record()).confirmed.version, 2);
 });
 
-test('TEST-OTA-908 REQ-OTA-ROLL-06, REQ-OTA-SIGN-04: an online key that signs a moment within the life of the offline root: what runs stays, nothing installs before that moment, and after it, with a new root, all is well again', async () => {
+test('TEST-OTA-908 REQ-OTA-ROLL-06, REQ-OTA-SIGN-04: an online key that signs a moment beyond the life of what other keys signed: refused, nothing of it is remembered, and the next honest answer installs', async () => {
   const device = await assigned();
   const { world } = device;
   const { company } = world;
-  const ahead = start + 300 * day;
-  company.issued = ahead;
+  const bound = (await heldTrust(device)).timeLowerBound;
+  company.issued = start + 300 * day;
   company.publish(2);
   company.issued = undefined;
-  await device.boot();
-  assert.equal((await heldTrust(device)).timeLowerBound, ahead, 'bounded by the root, not by the clock');
-  for (const later of [1, 100, 250]) {
-    company.now = start + later * day;
-    world.now = company.now + 5;
-    company.publish(2);
-    const end = await device.boot();
-    assert.equal(typeof end === 'object' && end.kind === 'refused' ? end.code : end, 'OTA_EXPIRED');
-    assert.equal(device.bootedGroup, 'A');
-    assert.equal(world.told.at(-1), 'confirmed 1');
-  }
-  company.now = ahead + 2 * day;
+  const end = await device.boot();
+  assert.equal(typeof end === 'object' && end.kind === 'refused' ? end.code : end, 'OTA_EXPIRED');
+  assert.equal((await heldTrust(device)).timeLowerBound, bound);
+  assert.equal(world.told.at(-1), 'confirmed 1');
+  company.now = start + day;
   world.now = company.now + 5;
-  company.rotateRoots();
   company.publish(2);
   await device.settle();
   assert.equal((await device.record()).confirmed.version, 2);

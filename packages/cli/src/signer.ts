@@ -93,8 +93,10 @@ function readState(reader: Reader): RepositoryState {
 }
 
 function readMemory(reader: Reader): RoleMemory {
-  reader.object(['version', 'signedSha256', 'keyIds']);
+  reader.object(['version', 'signedSha256', 'keyIds', 'issued']);
+  const issued = reader.optional('issued')?.integer(0);
   return {
+    ...(issued === undefined ? {} : { issued }),
     version: reader.at('version').integer(1),
     signedSha256: reader.at('signedSha256').text(),
     keyIds: reader

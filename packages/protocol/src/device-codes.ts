@@ -161,7 +161,7 @@ export const deviceCodes = {
     decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },
   OTA_TIME_SIGNED: {
-    summary: "The director's signed time is used until the next boot.",
+    summary: 'The signed time is used until the next boot, or until a root changes.',
     remedy: "Check the device's clock.",
     decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
   },

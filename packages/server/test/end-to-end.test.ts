@@ -176,14 +176,16 @@ test('TEST-OTA-405 REQ-OTA-NET-01: a client of TLS 1.2, at the device listener: 
   await assert.rejects(world.device(device, checkInUrl(), { tls: { maxVersion: 'TLSv1.2' } }));
 });
 
-test('TEST-OTA-406 REQ-OTA-ROLL-06: a nonce, sent by a device: the director signs it with the time', async () => {
+test('TEST-OTA-406 REQ-OTA-ROLL-06: a nonce, sent by a device: director and image repository sign it with the time', async () => {
   const nonce = 'ab'.repeat(16);
   const answer = await must(
     world.device(device, '/device/v1/time', { method: 'POST', body: { nonce } }),
     200,
   );
   const directorRootText = (await world.people('GET', '/api/v1/director/tuf/1.root.json')).bytes.toString();
-  const time = verifyTimeAnswer(answer.bytes, { directorRootText, device: device.id, nonce });
+  const imageRoot = await world.people('GET', `/api/v1/products/${product}/tuf/1.root.json`);
+  const imageRootText = imageRoot.bytes.toString();
+  const time = verifyTimeAnswer(answer.bytes, { imageRootText, directorRootText, device: device.id, nonce });
   assert.ok(time.ok, JSON.stringify(time));
   assert.ok(Math.abs(time.value - world.clock.now()) < 60);
 });

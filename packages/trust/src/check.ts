@@ -16,6 +16,7 @@ import { openSession, setNow, type Fetched, type Session } from './repository-se
 import { type Fresh, loadRole, refreshRoots, refreshSnapshot, type Steps } from './repository.ts';
 import { fail, ok, type Failure, type Result, type UtcSeconds } from './result.ts';
 import { checkRepositoriesApart } from './separation.ts';
+import { timeLowerBound } from './time-bound.ts';
 import type { TrustInput, TrustOutcome, TrustState, TrustStep, Verdict } from './types.ts';
 
 interface Run {
@@ -63,6 +64,10 @@ function* decide(run: Run): TrustSteps<Verdict> {
   // An error in one repository must not keep the other from learning of a withdrawal or a revoked key.
   const imageRoots = yield* drive(run, refreshRoots(run.image));
   const directorRoots = yield* drive(run, refreshRoots(run.director));
+  // Only now: a bound that keys signed which the new roots no longer name is gone.
+  const known = Math.max(run.input.now, composed(run).timeLowerBound);
+  setNow(run.image, known);
+  setNow(run.director, known);
   const freshImage = imageRoots.ok ? yield* drive(run, refreshSnapshot(run.image)) : imageRoots;
   const freshDirector = directorRoots.ok ? yield* drive(run, refreshSnapshot(run.director)) : directorRoots;
   const now = Math.max(run.image.now, run.director.now);
@@ -186,9 +191,8 @@ function* drive<T>(run: Run, steps: Steps<T>): TrustSteps<Result<T>> {
 }
 
 function composed(run: Run): TrustState {
-  const { image, director, state } = run;
-  const timeLowerBound = Math.max(state.timeLowerBound, image.issued, director.issued);
-  return { ...state, image: image.state, director: director.state, timeLowerBound };
+  const next = { ...run.state, image: run.image.state, director: run.director.state };
+  return { ...next, timeLowerBound: timeLowerBound(next) };
 }
 
 /** Makes everything verified so far durable, at once; an idle check writes nothing. */

@@ -182,8 +182,9 @@ export const trustErrors = {
     decidedIn: 'packages/trust/src/key-file.ts#openPrivateKey',
   },
   OTA_TIME_ANSWER: {
-    summary: "The director's signed time is not valid.",
-    remedy: "Check the server's clock and the device's id.",
+    summary:
+      'The signed time is not valid: not signed by both repositories, or for another device or question.',
+    remedy: "Check the device's id, and that the server holds the timestamp keys of both roots.",
     decidedIn: 'packages/trust/src/time.ts#verifyTimeAnswer',
   },
 } as const satisfies ErrorTable;

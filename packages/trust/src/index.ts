@@ -55,6 +55,7 @@ export { encodeManifest, parseManifest } from './manifest.ts';
 export { encodePolicy, parsePolicy } from './policy.ts';
 export { parseDeviceRecord, verifyDeviceRecord } from './device-record.ts';
 export { type DeviceFacts, checkApplicability } from './applicability.ts';
+export { timeForClock, timeLowerBound } from './time-bound.ts';
 export { isTimeNonce, signTimeAnswer, verifyTimeAnswer } from './time.ts';
 export { isDeviceId, isFunctionName } from './fields.ts';
 export { type RoleChange, describeChange, describePolicyChange } from './describe.ts';

@@ -18,7 +18,7 @@ export const trustLimits = {
   manifestBytesMax: 64_000,
   /** A device record names one device: 1 kB with two signatures. */
   recordBytesMax: 16_000,
-  /** {nonce, device, time} and one signature: 400 bytes. */
+  /** {nonce, device, time} and one signature of each repository: 600 bytes. */
   timeAnswerBytesMax: 4_000,
   /** A sealed P-256 key has 1 kB. */
   keyFileBytesMax: 8_000,

@@ -41,8 +41,6 @@ export interface Session {
   root: RootView;
   /** Reference time, raised by every verified `issued`. */
   now: UtcSeconds;
-  /** Largest `issued` of a timestamp verified in this check; 0 before. */
-  issued: UtcSeconds;
 }
 
 /**
@@ -62,7 +60,7 @@ export function openSession(
   const store = guarded('root', () => new TrustedMetadataStore(bytes));
   if (!store.ok) return store;
   setClock(store.value, now);
-  return ok({ owner, store: store.value, source, state, root: root.value, now, issued: 0 });
+  return ok({ owner, store: store.value, source, state, root: root.value, now });
 }
 
 /** Judges everything that follows by `now`. */
@@ -164,12 +162,13 @@ export function checkMemory(
   if (held && remembered && memory.version === view.version) return ok(memory);
   const next = { version: view.version, signedSha256: sha256Hex(tufCanonicalBytes(view.signed)), keyIds };
   if (!remembered) return ok(next);
+  const { issued } = memory;
   const { role } = view;
   if (next.version < memory.version) return rolledBack(role, next.version, memory.version);
   if (next.version === memory.version && next.signedSha256 !== memory.signedSha256) {
     return fail('OTA_SAME_VERSION_CHANGED', `${role} ${next.version} came before with another content`, role);
   }
-  return ok(next);
+  return ok(issued === undefined ? next : { ...next, issued });
 }
 
 function rolledBack(role: string, found: number, known: number): { ok: false; error: Failure } {

@@ -85,13 +85,15 @@ export function* refreshSnapshot(session: Session): Steps<Fresh> {
   const fetched = yield fetchStep(session, 'timestamp.json', trustLimits.timestampBytesMax);
   // 5.3.10: the final root must not be expired; what was kept until here stays.
   if (session.now >= session.root.expires) return expired('root');
-  const before = session.state;
+  const { state: before, now } = session;
   const timestamp = acceptTimestamp(session, fetched);
   if (!timestamp.ok) return timestamp;
   const snapshot = yield* acceptSnapshot(session, timestamp.value);
   if (!snapshot.ok) {
-    // Both or neither: a timestamp without its snapshot would make what is held unusable.
+    // Both or neither: a timestamp without its snapshot would make what is held unusable, and its moment does not
+    // count, so that a stolen timestamp key cannot push time beyond what a snapshot signed by another key lives.
     session.state = before;
+    setNow(session, now);
     return snapshot;
   }
   if (timestamp.value.changed || snapshot.value.changed) yield { kind: 'keep', state: session.state };
@@ -128,10 +130,10 @@ function acceptTimestamp(session: Session, fetched: Fetched): Result<Accepted<Ti
     // 5.4.2 signature, 5.4.3 versions of timestamp and snapshot, 5.4.4 expiry.
     const trusted = guarded('timestamp', () => session.store.updateTimestamp(Buffer.from(bytes)));
     if (!trusted.ok) return trusted;
-    remember(session, 'timestamp', memory.value, { timestamp: textOf(bytes) });
+    const issued = Math.max(memory.value.issued ?? 0, view.value.issued);
+    remember(session, 'timestamp', { ...memory.value, issued }, { timestamp: textOf(bytes) });
   }
   // From here on nothing is judged by a time that lies before the signed moment.
-  session.issued = Math.max(session.issued, view.value.issued);
   setNow(session, Math.max(session.now, view.value.issued));
   return ok({ view: view.value, changed: !same });
 }

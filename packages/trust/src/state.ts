@@ -54,6 +54,7 @@ export function newTrustState(input: {
     director: director.value,
     deviceRecord: input.deviceRecord,
     withdrawn: [],
+    builtAt: input.builtAt,
     timeLowerBound: input.builtAt,
   });
 }
@@ -129,6 +130,7 @@ function readState(field: Field): TrustState {
     ...optionalText(field, 'manifest', trustLimits.manifestBytesMax),
     deviceRecord: field.at('deviceRecord').text(trustLimits.recordBytesMax),
     withdrawn: field.at('withdrawn').unique((hash) => hash.sha256(), trustLimits.withdrawnMax),
+    builtAt: field.at('builtAt').integer(0, trustLimits.utcSecondsMax),
     timeLowerBound: field.at('timeLowerBound').integer(0, trustLimits.utcSecondsMax),
   };
 }
@@ -143,20 +145,21 @@ function readRepository(field: Field): RepositoryState {
   };
 }
 
-function readMemory(field: Field): RoleMemory {
+function readMemory(field: Field, role: string): RoleMemory {
   return {
+    ...(role === 'timestamp' ? { issued: field.at('issued').integer(0, trustLimits.utcSecondsMax) } : {}),
     version: field.at('version').integer(1, trustLimits.metadataVersionMax),
     signedSha256: field.at('signedSha256').sha256(),
     keyIds: field.at('keyIds').unique((keyId) => keyId.sha256(), trustLimits.keysPerRoleMax),
   };
 }
 
-function readNames<T>(field: Field, read: (field: Field) => T): Record<string, T> {
+function readNames<T>(field: Field, read: (field: Field, name: string) => T): Record<string, T> {
   const entries = field.entries(trustLimits.snapshotEntriesMax + 2);
   return Object.fromEntries(
     entries.map(([name, entry]) => {
       if (!isFunctionName(name) && !topLevelNames.has(name)) entry.refuse('is not the name of a role');
-      return [name, read(entry)];
+      return [name, read(entry, name)];
     }),
   );
 }

@@ -22,6 +22,8 @@ export interface RoleMemory {
   readonly signedSha256: string;
   /** Key ids that the delegator named for the role when this version was verified, sorted. */
   readonly keyIds: readonly string[];
+  /** Of `timestamp`, and of it only: the largest `issued` ever verified under these keys. */
+  readonly issued?: UtcSeconds;
 }
 
 /** What is kept of one repository. File texts are exact, so that hashes can be computed again. */
@@ -46,7 +48,9 @@ export interface TrustState {
   readonly deviceRecord: string;
   /** Manifest hashes that a function once listed here and later dropped, newest last, at most `withdrawnMax`. */
   readonly withdrawn: readonly string[];
-  /** Largest `issued` of a verified timestamp, or the build time the device was provisioned with. */
+  /** Build time of the image that the device was provisioned with: time is never earlier. */
+  readonly builtAt: UtcSeconds;
+  /** What `timeLowerBound` of time-bound.ts says of the fields above, written out for whoever reads a state. */
   readonly timeLowerBound: UtcSeconds;
 }
 
@@ -198,7 +202,7 @@ export type TrustStep =
 export interface TrustInput {
   readonly identity: TrustIdentity;
   readonly state: TrustState;
-  /** Reference time for expiry: max(lower bound, clock), or the director's signed answer. */
+  /** The clock, or the signed time; the check itself counts no moment before the lower bound. */
   readonly now: UtcSeconds;
   /** Timestamps that live longer than `timestampLifeSecondsMax` count in bundles only. */
   readonly source: 'network' | 'bundle';

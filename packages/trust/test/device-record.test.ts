@@ -110,8 +110,9 @@ test('TEST-OTA-141 REQ-OTA-MAN-02: a device record, a field missing, unknown or 
 test('TEST-OTA-142 REQ-OTA-ROLL-06: a signed time, another nonce, device or key: refused, so that no answer is used twice', () => {
   const nonce = 'ab'.repeat(16);
   const device = 'PUMP-0001';
-  const question = { directorRootText: directorRoot, device, nonce };
-  const answer = signTimeAnswer({ device, nonce, time: now }, signers.director);
+  const question = { imageRootText: imageRoot, directorRootText: directorRoot, device, nonce };
+  const both = [signers.director, signers.timestamp];
+  const answer = signTimeAnswer({ device, nonce, time: now }, both);
   assert.deepEqual(verifyTimeAnswer(answer, question), { ok: true, value: now });
   const check = (bytes: Uint8Array, changes: Partial<typeof question> = {}) =>
     verdict(verifyTimeAnswer(bytes, { ...question, ...changes }));
@@ -120,18 +121,20 @@ test('TEST-OTA-142 REQ-OTA-ROLL-06: a signed time, another nonce, device or key:
   assert.equal(check(answer, { directorRootText: imageRoot }), 'OTA_TIME_ANSWER director root');
   assert.equal(check(answer, { directorRootText: textOf(files.timestamp) }), 'OTA_TIME_ANSWER director root');
   assert.equal(check(answer, { directorRootText: '' }), 'OTA_BAD_JSON director root');
-  assert.equal(
-    check(signTimeAnswer({ device, nonce, time: now }, signers.timestamp)),
-    'OTA_TIME_ANSWER signatures',
-  );
+  assert.equal(check(answer, { imageRootText: directorRoot }), 'OTA_TIME_ANSWER image root');
+  // Neither repository's key speaks for both.
+  for (const signer of both) {
+    const half = signTimeAnswer({ device, nonce, time: now }, [signer]);
+    assert.equal(check(half), 'OTA_TIME_ANSWER signatures');
+  }
   assert.equal(
     check(utf8(textOf(answer).replace(String(now), String(now - 9)))),
     'OTA_TIME_ANSWER signatures',
   );
   // Something else that the same key signed is no time.
-  const report = signEnvelope({ schema: 'airlock-report/1', device, nonce, time: now }, [signers.director]);
+  const report = signEnvelope({ schema: 'airlock-report/1', device, nonce, time: now }, both);
   assert.equal(check(report), 'OTA_TIME_ANSWER schema');
-  const timeless = signEnvelope({ schema: 'airlock-time/1', device, nonce, time: -1 }, [signers.director]);
+  const timeless = signEnvelope({ schema: 'airlock-time/1', device, nonce, time: -1 }, both);
   assert.equal(check(timeless), 'OTA_TIME_ANSWER time');
   assert.equal(check(files.timestamp), 'OTA_TIME_ANSWER signed');
   assert.equal(check(new Uint8Array(4001)), 'OTA_TIME_ANSWER envelope');
@@ -142,7 +145,7 @@ test('TEST-OTA-142 REQ-OTA-ROLL-06: a signed time, another nonce, device or key:
     { time: -1 },
     { time: 1.5 },
   ]) {
-    assert.throws(() => signTimeAnswer({ device, nonce, time: now, ...bad }, signers.director), RangeError);
+    assert.throws(() => signTimeAnswer({ device, nonce, time: now, ...bad }, both), RangeError);
   }
   assert.equal(isTimeNonce('x'.repeat(129)), false);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => !verifyTimeAnswer(bytes, question).ok));

@@ -18,6 +18,8 @@ test('TEST-OTA-191 REQ-OTA-APPLY-07, REQ-OTA-ROLL-02: a stored trust state, writ
   const rows: [string, (copy: Json) => void][] = [
     ['schema', (copy) => (copy['schema'] = 'airlock-trust-state/2')],
     ['timeLowerBound', (copy) => (copy['timeLowerBound'] = -1)],
+    ['builtAt', (copy) => delete copy['builtAt']],
+    ['director.memory.timestamp.issued', (copy) => change(copy, 'director', { issued: -1 }, 'timestamp')],
     ['withdrawn[0]', (copy) => (copy['withdrawn'] = ['abc'])],
     ['withdrawn', (copy) => (copy['withdrawn'] = Array.from({ length: 65 }, () => 'a'.repeat(64)))],
     ['deviceRecord', (copy) => delete copy['deviceRecord']],
@@ -35,12 +37,13 @@ test('TEST-OTA-191 REQ-OTA-APPLY-07, REQ-OTA-ROLL-02: a stored trust state, writ
   }
 });
 
-function change(copy: Json, repository: string, fields: Json): void {
+function change(copy: Json, repository: string, fields: Json, role = 'targets'): void {
   const found = copy[repository];
   assert.ok(isJson(found) && isJson(found['memory']));
   const { memory } = found;
-  assert.ok(isJson(memory['targets']));
-  memory['targets'] = { ...memory['targets'], ...fields };
+  const remembered = memory[role];
+  assert.ok(isJson(remembered));
+  memory[role] = { ...remembered, ...fields };
 }
 
 test('TEST-OTA-192 REQ-OTA-APPLY-07: a stored trust state, cut or overwritten at random: never throws, and is read only if it is JSON of our form', () => {

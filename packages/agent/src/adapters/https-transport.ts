@@ -44,7 +44,7 @@ const transportLimitsDefault: TransportLimits = {
   bodyMilliseconds: 300_000,
   // Above what a server sends in one answer (10 MB of files, wireLimits) with JSON's quoting on top.
   checkInBytesMax: 16 << 20,
-  // A signed time has 400 bytes, the answer to a log batch less.
+  // A signed time has 600 bytes, the answer to a log batch less.
   smallBytesMax: 4_000,
 };
 

@@ -204,10 +204,32 @@ export class Company {
     return { version, issued, expires: issued + day };
   }
 
-  /** A signed time; `changes`: for another device, of another moment, or by another key. */
-  time(nonce: string, changes: { device?: string; time?: number; signer?: Signer } = {}): string {
-    const { signer = this.#keys.directorTimestamp, ...more } = changes;
-    return textOf(signTimeAnswer({ device, nonce, time: this.now, ...more }, signer));
+  /** A signed time; `changes`: for another device, of another moment, or by other keys than both timestamp keys. */
+  time(nonce: string, changes: { device?: string; time?: number; signers?: readonly Signer[] } = {}): string {
+    const { signers = [this.#keys.directorTimestamp, this.#keys.timestamp], ...more } = changes;
+    return textOf(signTimeAnswer({ device, nonce, time: this.now, ...more }, signers));
+  }
+
+  /** A timestamp key, for a thief of it. */
+  timestampKey(repository: 'image' | 'director'): Signer {
+    return repository === 'image' ? this.#keys.timestamp : this.#keys.directorTimestamp;
+  }
+
+  /** What a thief of the director's timestamp key can sign: a timestamp, of any moment, over what is published. */
+  stampDirector(issued: number): void {
+    const snapshot = new TextEncoder().encode(this.files.get(`director/${this.#version}.snapshot.json`));
+    const stamp = { version: this.#version + 1, expires: issued + day, issued };
+    const timestamp = draftTimestamp({ repository: 'director', device, ...stamp, snapshot });
+    this.files.set('director/timestamp.json', textOf(signDraft(timestamp, [this.#keys.directorTimestamp])));
+  }
+
+  /** New roots that name new online keys; what is published next is signed with them, and numbers begin again. */
+  rotateOnline(): void {
+    const online = ['snapshot', 'timestamp', 'director', 'directorSnapshot', 'directorTimestamp'] as const;
+    for (const name of online) this.#keys[name] = newSigner();
+    this.#roots += 1;
+    this.files.set(`image/${this.#roots}.root.json`, this.#signImageRoot([this.#keys.imageRoot]));
+    this.files.set(`director/${this.#roots}.root.json`, this.#signDirectorRoot([this.#keys.directorRoot]));
   }
 
   #entry(name: string, version: number) {

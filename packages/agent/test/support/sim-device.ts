@@ -39,7 +39,6 @@ export const statePath = '/state';
 export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
 const logSigner = newSigner();
 
-
 export class SimDevice {
   readonly world: World;
   disk = new SimDisk();

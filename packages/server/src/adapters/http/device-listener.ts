@@ -153,6 +153,6 @@ function addSayings(app: Listener, context: Context, deviceOf: DeviceOf): void {
     '/device/v1/time',
     { bodyLimit: wireLimits.timeRequestBytesMax, schema: { body: TimeRequest } },
     async (request, reply) =>
-      sendText(reply, await signedTime(context, deviceOf(request).device, request.body.nonce)),
+      sendText(reply, await signedTime(context, deviceOf(request), request.body.nonce)),
   );
 }
