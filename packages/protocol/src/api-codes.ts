@@ -89,7 +89,8 @@ export const apiCodes = {
   API_RESTORED: {
     summary:
       'An offline file that existed is not here: the server was restored from an older backup. Nothing new is published.',
-    remedy: "Hand back the files named from a signer's machine.",
+    remedy:
+      "Hand back the files named from a signer's machine; dismiss what devices claim if it never existed.",
     decidedIn: 'packages/server/src/app/publishing.ts#checkNotMissing',
     httpStatus: 409,
   },

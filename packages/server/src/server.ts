@@ -21,6 +21,8 @@ import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { createLocks } from './core/locks.ts';
+import { createRates } from './core/rates.ts';
+import { deviceRewrites, productRewrites } from './core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from './core/timestamps.ts';
 import type { Clock, Keyring } from './ports/platform.ts';
 import type { Store } from './ports/store.ts';
@@ -88,6 +90,10 @@ export async function startServer(
     clock,
     timestamps: createTimestampDesk(),
     locks: createLocks(),
+    rates: {
+      deviceRewrites: createRates(deviceRewrites),
+      productRewrites: createRates(productRewrites),
+    },
     seen: new Map(),
   };
   const context = options.adapt?.(own) ?? own;

@@ -84,6 +84,30 @@ export interface MissingRow {
   readonly since: UtcSeconds;
 }
 
+/** What a device's check-in said to hold of a role, when that is newer than what is here. No proof of anything. */
+export interface ClaimRow {
+  readonly role: string;
+  readonly version: number;
+  readonly device: string;
+  readonly since: UtcSeconds;
+  /** When a person did not believe it. */
+  readonly dismissed?: UtcSeconds;
+}
+
+/** Claims by the product of the device, or by the director's own name. */
+export interface ClaimStore {
+  /** Of devices that are not revoked. */
+  claims(product: string): Promise<readonly ClaimRow[]>;
+  /** Of one device. */
+  claimsBy(product: string, device: string): Promise<readonly ClaimRow[]>;
+  putClaim(product: string, row: ClaimRow): Promise<void>;
+  dismissClaims(product: string, role: string, now: UtcSeconds): Promise<void>;
+  /** Claims up to a version that is here by now, dismissed ones too: they were true. */
+  removeClaims(product: string, role: string, upTo: number): Promise<void>;
+  /** Registered devices of a product, or of all, that are not revoked. */
+  countDevices(product: string | undefined): Promise<number>;
+}
+
 export interface ProductStore {
   addProduct(product: string, now: UtcSeconds): Promise<void>;
   product(product: string): Promise<ProductRow | undefined>;
@@ -99,6 +123,7 @@ export interface ProductStore {
   /** The highest number ever presented for a role, 0 when none. */
   highestNumber(product: string, role: string): Promise<number>;
   addNumber(product: string, role: string, version: number, signedSha256: string): Promise<void>;
+  /** Proven to have existed. */
   missing(product: string): Promise<readonly MissingRow[]>;
   putMissing(product: string, row: MissingRow): Promise<void>;
   removeMissing(product: string, role: string): Promise<void>;
@@ -221,6 +246,7 @@ export interface TokenStore {
 export interface StoreParts
   extends RoleStore,
     ProductStore,
+    ClaimStore,
     ReleaseStore,
     DeviceStore,
     ReportStore,

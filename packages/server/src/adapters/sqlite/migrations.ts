@@ -48,6 +48,13 @@ const statements: readonly string[] = [
 /** The highest snapshot is asked for at each start. */
 const byRole = 'create index roles_role_version on roles (role, version)';
 
+/** Claims are kept for each device; what single devices claimed until now held products back, and is claimed again. */
+const claims: readonly string[] = [
+  `create table claims (product text not null, role text not null, device text not null, version integer not null,
+     since text not null, dismissed text, primary key (product, role, device)) without rowid`,
+  `delete from missing_files where evidence = 'device'`,
+];
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -57,6 +64,11 @@ export const migrations: Record<string, Migration> = {
   '0002-highest-snapshot': {
     async up(db: Kysely<unknown>): Promise<void> {
       await sql.raw(byRole).execute(db);
+    },
+  },
+  '0003-claims': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of claims) await sql.raw(statement).execute(db);
     },
   },
 };

@@ -24,6 +24,14 @@ export interface Tables {
     device: string | null;
     since: string;
   };
+  claims: {
+    product: string;
+    role: string;
+    device: string;
+    version: number;
+    since: string;
+    dismissed: string | null;
+  };
   releases: {
     product: string;
     version: number;
