@@ -1,7 +1,7 @@
 /**
  * Composes the server: store, blobs, keys, both listeners, and the timers; and takes it down in order.
  *
- * Only one server may run on a folder: its timestamps' versions are kept in memory. The lock is one that the kernel
+ * Only one server may run on a folder: its timestamps' versions are counted in memory. The lock is one that the kernel
  * lets go when the process ends, however it ends.
  */
 import { mkdir } from 'node:fs/promises';
@@ -88,7 +88,7 @@ export async function startServer(
     blobs,
     keyring: keyring.value,
     clock,
-    timestamps: createTimestampDesk(),
+    timestamps: createTimestampDesk(await store.timestampMark()),
     locks: createLocks(),
     rates: {
       deviceRewrites: createRates(deviceRewrites),

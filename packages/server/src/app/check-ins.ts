@@ -53,7 +53,7 @@ export async function checkIn(
     return fail('API_NOT_PUBLISHED', `${device.product} is not published yet`);
   }
   const files = new Map<string, string>();
-  const stamped = addTimestamps(context, files, image, director);
+  const stamped = await addTimestamps(context, files, image, director);
   if (!stamped.ok) return stamped;
   if (unchanged) return ok({ kind: 'files', body: { etag, files: Object.fromEntries(files) } });
   const wanted = wantedFiles(request, served);
@@ -106,19 +106,19 @@ async function noteOlder(
   return rewritten;
 }
 
-function addTimestamps(
+async function addTimestamps(
   context: Context,
   files: Map<string, string>,
   image: ImageRepository,
   director: DirectorRepository,
-): Result<true> {
+): Promise<Result<true>> {
   // A product whose targets are not published yet serves its root; the device waits.
   if (image.snapshot !== undefined) {
-    const timestamp = timestampOf(context, image);
+    const timestamp = await timestampOf(context, image);
     if (!timestamp.ok) return timestamp;
     files.set('image/timestamp.json', timestamp.value);
   }
-  const timestamp = timestampOf(context, director);
+  const timestamp = await timestampOf(context, director);
   if (!timestamp.ok) return timestamp;
   files.set('director/timestamp.json', timestamp.value);
   return ok(true);

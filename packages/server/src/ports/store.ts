@@ -46,6 +46,9 @@ export interface RoleStore {
   listings(owner: OwnerKey, role: string, sha256: string): Promise<readonly Listing[]>;
   /** The highest version of any snapshot; 0 when there is none. */
   highestSnapshot(): Promise<number>;
+  /** Up to which version timestamps may have been signed; 0 when none. It is raised, never lowered. */
+  timestampMark(): Promise<number>;
+  raiseTimestampMark(upTo: number): Promise<void>;
   /** Roots above `above`, lowest first, at most `count`. */
   rootsAbove(owner: OwnerKey, above: number, count: number): Promise<readonly RoleFile[]>;
   /** Owners whose snapshot expires before `moment`. */

@@ -55,6 +55,9 @@ const claims: readonly string[] = [
   `delete from missing_files where evidence = 'device'`,
 ];
 
+const timestampMark =
+  'create table timestamp_mark (id integer primary key check (id = 1), version integer not null)';
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -69,6 +72,11 @@ export const migrations: Record<string, Migration> = {
   '0003-claims': {
     async up(db: Kysely<unknown>): Promise<void> {
       for (const statement of claims) await sql.raw(statement).execute(db);
+    },
+  },
+  '0004-timestamp-mark': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql.raw(timestampMark).execute(db);
     },
   },
 };

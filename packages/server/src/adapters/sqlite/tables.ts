@@ -32,6 +32,8 @@ export interface Tables {
     since: string;
     dismissed: string | null;
   };
+  /** One row. */
+  timestamp_mark: { id: number; version: number };
   releases: {
     product: string;
     version: number;
