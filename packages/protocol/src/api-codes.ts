@@ -130,6 +130,12 @@ export const apiCodes = {
     decidedIn: 'packages/server/src/app/reports.ts#takeReport',
     httpStatus: 403,
   },
+  API_TOO_MANY: {
+    summary: 'A device sent more reports than the server takes from one in an hour; this one was not stored.',
+    remedy: 'Wait as long as the message says; a device that reports so often is broken, or not itself.',
+    decidedIn: 'packages/server/src/app/reports.ts#takeReport',
+    httpStatus: 429,
+  },
   API_DISK_FULL: {
     summary: 'No space is left at the server; nothing was stored.',
     remedy: 'Free space in the folder of the server and repeat.',

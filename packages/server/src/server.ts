@@ -22,6 +22,7 @@ import { flushSeen, renewDue } from './app/renewal.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { createLocks } from './core/locks.ts';
 import { createRates } from './core/rates.ts';
+import { reportRate } from './core/reports.ts';
 import { deviceRewrites, productRewrites } from './core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from './core/timestamps.ts';
 import type { Clock, Keyring } from './ports/platform.ts';
@@ -93,6 +94,7 @@ export async function startServer(
     rates: {
       deviceRewrites: createRates(deviceRewrites),
       productRewrites: createRates(productRewrites),
+      reports: createRates(reportRate),
     },
     seen: new Map(),
   };

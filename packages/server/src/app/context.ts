@@ -17,6 +17,7 @@ export interface Context {
     /** Of a device's set and a product's snapshot, signed anew because a device claims a newer one. */
     readonly deviceRewrites: Rates;
     readonly productRewrites: Rates;
+    readonly reports: Rates;
   };
   /** Devices seen since the last batch was written; losing these seconds is no loss. */
   readonly seen: Map<string, UtcSeconds>;

@@ -3,7 +3,7 @@
  *
  * Contract: a call that changes something has made it durable when its promise resolves; `transaction` does all or
  * nothing, and what it read is still true when it commits. Role files, documents, reports and log entries are never
- * changed once written. Times are UTC seconds. A writer that lost a race - a key that another one took meanwhile, a
+ * changed once written; only old reports are removed. Times are UTC seconds. A writer that lost a race - a key that another one took meanwhile, a
  * transaction over what another process changed - gets `Raced`, and nothing of its work is stored. Leaves to others:
  * what may be written (core, app).
  */
@@ -217,7 +217,11 @@ export interface FindingRow {
 export interface ReportStore {
   /** False when (device, bootId, sequence) is there already. */
   addReport(stored: StoredReport): Promise<boolean>;
+  /** From now on this stored report is the device's latest. */
+  markLatest(report: Pick<DeviceReport, 'device' | 'bootId' | 'sequence'>): Promise<void>;
   latestReport(device: string): Promise<StoredReport | undefined>;
+  /** Removes all but the `count` that came last, and the latest. */
+  keepReports(device: string, count: number): Promise<void>;
   reports(device: string, count: number): Promise<readonly StoredReport[]>;
   addLogEntry(device: string, stored: StoredEntry): Promise<void>;
   /** Entries of a generation from `first` to `last`. */

@@ -58,6 +58,13 @@ const claims: readonly string[] = [
 const timestampMark =
   'create table timestamp_mark (id integer primary key check (id = 1), version integer not null)';
 
+/** Until now the report with the highest number was the latest. */
+const latestReports: readonly string[] = [
+  `create table latest_reports (device text primary key, report integer not null) without rowid`,
+  `insert into latest_reports (device, report) select device, id from (select device, id, row_number() over
+     (partition by device order by sequence desc, id desc) as place from reports) where place = 1`,
+];
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -77,6 +84,11 @@ export const migrations: Record<string, Migration> = {
   '0004-timestamp-mark': {
     async up(db: Kysely<unknown>): Promise<void> {
       await sql.raw(timestampMark).execute(db);
+    },
+  },
+  '0005-latest-reports': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of latestReports) await sql.raw(statement).execute(db);
     },
   },
 };

@@ -75,6 +75,7 @@ export interface Tables {
     envelope: string;
     report: string;
   };
+  latest_reports: { device: string; report: number };
   log_entries: { device: string; generation: number; sequence: number; sha256: string; entry: string };
   log_heads: { device: string; sequence: number; envelope: string };
   log_findings: {
