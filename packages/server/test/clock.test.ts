@@ -43,8 +43,8 @@ async function timestamps() {
 
 function assertAbove(later: Awaited<ReturnType<typeof timestamps>>, earlier: typeof later): void {
   for (const [at, { version }] of later.entries()) {
-    const before = earlier[at]?.version ?? Number.NaN;
-    assert.ok(version >= before, `${version} after ${before}`);
+    const past = earlier[at]?.version ?? Number.NaN;
+    assert.ok(version >= past, `${version} after ${past}`);
   }
 }
 

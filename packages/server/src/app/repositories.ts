@@ -1,4 +1,4 @@
-/** Reads repositories out of the store, and signs what is signed on demand. Writes nothing. */
+/** Reads repositories out of the store, and signs what is signed on demand; writes only how far timestamps came. */
 import { fail, ok, type Result } from '@airlock/trust';
 import { type DirectorRepository, type Document, type ImageRepository, viewOf } from '../core/files.ts';
 import { onlineSigners } from '../core/publication.ts';
