@@ -51,6 +51,8 @@ export interface Product {
   readonly published: Readonly<Record<string, number>>;
   /** Files that a restored server lost, by name. */
   readonly missing: readonly string[];
+  /** What single devices claim to hold, such as `quality 7 (pump-1, alone)`; those dismissed are left out. */
+  readonly suspicions: readonly string[];
 }
 
 export interface ReportedDevice {
@@ -133,6 +135,11 @@ function readProduct(reader: Reader): Product {
       .at('missing')
       .list()
       .map((entry) => entry.at('file').text()),
+    suspicions: (reader.optional('suspicions')?.list() ?? []).flatMap((entry) => {
+      const state = entry.at('state').text();
+      const what = `${entry.at('role').text()} ${entry.at('version').integer(1)}`;
+      return state === 'dismissed' ? [] : [`${what} (${entry.at('device').text()}, ${state})`];
+    }),
   };
 }
 

@@ -89,7 +89,8 @@ export const apiCodes = {
   API_RESTORED: {
     summary:
       'An offline file that existed is not here: the server was restored from an older backup. Nothing new is published.',
-    remedy: "Hand back the files named from a signer's machine.",
+    remedy:
+      "Hand back the files named from a signer's machine; dismiss what devices claim if it never existed.",
     decidedIn: 'packages/server/src/app/publishing.ts#checkNotMissing',
     httpStatus: 409,
   },
@@ -128,6 +129,12 @@ export const apiCodes = {
     remedy: 'Suspect the device that sent it.',
     decidedIn: 'packages/server/src/app/reports.ts#takeReport',
     httpStatus: 403,
+  },
+  API_TOO_MANY: {
+    summary: 'A device sent more reports than the server takes from one in an hour; this one was not stored.',
+    remedy: 'Wait as long as the message says; a device that reports so often is broken, or not itself.',
+    decidedIn: 'packages/server/src/app/reports.ts#takeReport',
+    httpStatus: 429,
   },
   API_DISK_FULL: {
     summary: 'No space is left at the server; nothing was stored.',

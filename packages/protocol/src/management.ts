@@ -46,7 +46,7 @@ export const MissingFile = Type.Object(
     version: Version,
     /** Name of the file to hand back, such as `7.quality.json`. */
     file: Type.String(),
-    /** Who knew of it: a signer's machine, or a device's check-in. */
+    /** Who knew of it: a signer's machine, or the check-ins of several devices (`device` is one of them). */
     evidence: Type.Union([Type.Literal('signer'), Type.Literal('device')]),
     device: Type.Optional(DeviceId),
     since: Instant,
@@ -54,6 +54,27 @@ export const MissingFile = Type.Object(
   strict,
 );
 export type MissingFile = Static<typeof MissingFile>;
+
+/**
+ * A device's claim to hold a newer file than the server has. Alone it is an alarm only; `agreed` with other devices'
+ * it is in `missing` as well; `absurd` is too far ahead to be true, `dismissed` was not believed by a person.
+ */
+export const Suspicion = Type.Object(
+  {
+    role: RoleName,
+    version: Version,
+    device: DeviceId,
+    since: Instant,
+    state: Type.Union([
+      Type.Literal('alone'),
+      Type.Literal('agreed'),
+      Type.Literal('absurd'),
+      Type.Literal('dismissed'),
+    ]),
+  },
+  strict,
+);
+export type Suspicion = Static<typeof Suspicion>;
 
 export const ProductCreate = Type.Object({ product: Name, root: Type.String({ maxLength: 64_000 }) }, strict);
 export type ProductCreate = Static<typeof ProductCreate>;
@@ -67,6 +88,7 @@ export const ProductView = Type.Object(
     published: Type.Record(Type.String(), Version),
     snapshotVersion: Type.Optional(Version),
     missing: Type.Array(MissingFile),
+    suspicions: Type.Array(Suspicion),
     created: Instant,
   },
   strict,
@@ -265,7 +287,10 @@ export const DirectorRootPost = Type.Object(
   strict,
 );
 export type DirectorRootPost = Static<typeof DirectorRootPost>;
-export const DirectorView = Type.Object({ rootVersion: Count, missing: Type.Array(MissingFile) }, strict);
+export const DirectorView = Type.Object(
+  { rootVersion: Count, missing: Type.Array(MissingFile), suspicions: Type.Array(Suspicion) },
+  strict,
+);
 export type DirectorView = Static<typeof DirectorView>;
 export const Health = Type.Object({ status: Type.Literal('ok'), version: Type.String() }, strict);
 export type Health = Static<typeof Health>;

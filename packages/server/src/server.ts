@@ -1,7 +1,7 @@
 /**
  * Composes the server: store, blobs, keys, both listeners, and the timers; and takes it down in order.
  *
- * Only one server may run on a folder: its timestamps' versions are kept in memory. The lock is one that the kernel
+ * Only one server may run on a folder: its timestamps' versions are counted in memory. The lock is one that the kernel
  * lets go when the process ends, however it ends.
  */
 import { mkdir } from 'node:fs/promises';
@@ -21,6 +21,9 @@ import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { createLocks } from './core/locks.ts';
+import { createRates } from './core/rates.ts';
+import { reportRate } from './core/reports.ts';
+import { deviceRewrites, productRewrites } from './core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from './core/timestamps.ts';
 import type { Clock, Keyring } from './ports/platform.ts';
 import type { Store } from './ports/store.ts';
@@ -86,8 +89,13 @@ export async function startServer(
     blobs,
     keyring: keyring.value,
     clock,
-    timestamps: createTimestampDesk(),
+    timestamps: createTimestampDesk(await store.timestampMark()),
     locks: createLocks(),
+    rates: {
+      deviceRewrites: createRates(deviceRewrites),
+      productRewrites: createRates(productRewrites),
+      reports: createRates(reportRate),
+    },
     seen: new Map(),
   };
   const context = options.adapt?.(own) ?? own;

@@ -6,7 +6,14 @@ import { draftSnapshot, draftTargets, encodePolicy, readRole, signDraft } from '
 import { certificateDevice } from '../src/core/certificate.ts';
 import { parsePermissions } from '../src/core/permissions.ts';
 import { parseRange } from '../src/core/range.ts';
-import { lostImageRoles, mustRewriteOnline, noteMissing } from '../src/core/restoration.ts';
+import { createRates } from '../src/core/rates.ts';
+import {
+  deviceRewrites,
+  lostImageRoles,
+  missingFiles,
+  mustRewriteOnline,
+  noteMissing,
+} from '../src/core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from '../src/core/timestamps.ts';
 import { lastWithdrawal } from '../src/core/withdrawals.ts';
 import { nextOnlineVersion } from '../src/core/versions.ts';
@@ -149,14 +156,18 @@ test('TEST-OTA-463 REQ-OTA-ROLL-02: what a device claims to hold, compared with 
   ]);
   const signer = { role: 'quality', version: 4, evidence: 'signer', since: 1 } as const;
   const liar = { role: 'quality', version: 2 ** 40, evidence: 'device', device: 'x', since: 2 } as const;
-  assert.equal(noteMissing([signer], liar), undefined);
+  assert.deepEqual(missingFiles([signer], [liar]), [signer]);
   assert.equal(noteMissing([liar], signer)?.version, 4);
 });
 
-test('TEST-OTA-464 REQ-OTA-NET-04: a device that lies about its online versions, again and again: at most one rewrite a minute, and none that cannot help', () => {
+test('TEST-OTA-464 REQ-OTA-NET-04: a device that lies about its online versions, again and again: one rewrite in a window, and none that cannot help', () => {
   const now = 1_800_000_000;
   assert.equal(mustRewriteOnline(now - 100, now - 1000, now), true);
-  assert.equal(mustRewriteOnline(now - 1, now - 30, now), false);
+  const rates = createRates(deviceRewrites);
+  assert.equal(rates.take('pump-1', now), undefined);
+  assert.equal(rates.take('pump-1', now + 60), 3540);
+  assert.equal(rates.take('pump-2', now + 60), undefined);
+  assert.equal(rates.take('pump-1', now + 3600), undefined);
   assert.equal(mustRewriteOnline(2 ** 52, now - 1000, now), false);
   assert.equal(mustRewriteOnline(5, 5, now), false);
 });

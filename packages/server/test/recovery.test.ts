@@ -24,11 +24,12 @@ import {
 
 let world: World;
 let device: TestDevice;
+let second: TestDevice;
 const release = makeRelease(2);
 let lost = '';
 
-const checkIn = (change: Partial<typeof emptyCheckIn>) =>
-  world.device(device, `/device/v1/check-in?${encodeCheckIn({ ...emptyCheckIn, ...change })}`);
+const checkIn = (change: Partial<typeof emptyCheckIn>, from = device) =>
+  world.device(from, `/device/v1/check-in?${encodeCheckIn({ ...emptyCheckIn, ...change })}`);
 const productView = async () => (await must(world.people('GET', `/api/v1/products/${product}`), 200)).body;
 const version = (files: object, pattern: RegExp) =>
   Number(pattern.exec(Object.keys(files).join(' '))?.[1] ?? Number.NaN);
@@ -39,6 +40,7 @@ before(async () => {
   await uploadRelease(world, release);
   await approve(world, 1, [release]);
   device = await addDevice(world, 'pump-1');
+  second = await addDevice(world, 'pump-2');
   // The backup; then quality withdraws the release, and the disk is lost.
   await world.server.close();
   const { folder } = world.config;
@@ -68,9 +70,11 @@ test('TEST-OTA-420 REQ-OTA-ROLL-02: a server restored from an older backup, aske
   assert.deepEqual((await productView())['missing'], []);
 });
 
-test('TEST-OTA-421 REQ-OTA-POL-05: a restored server that lost a withdrawal, told by a device: publishes and assigns nothing and names the file', async () => {
+test('TEST-OTA-421 REQ-OTA-POL-05: a restored server that lost a withdrawal, told by two devices: publishes and assigns nothing and names the file', async () => {
   const imageRoles = { engineering: 1, quality: 7, targets: 1 };
   await must(checkIn({ imageRoles }), 200);
+  assert.deepEqual((await productView())['missing'], [], 'one device may lie');
+  await must(checkIn({ imageRoles }, second), 200);
   const [missing] = (await productView())['missing'] as Record<string, unknown>[];
   assert.equal(missing?.['file'], '7.quality.json');
   assert.equal(missing?.['evidence'], 'device');
@@ -83,7 +87,7 @@ test('TEST-OTA-421 REQ-OTA-POL-05: a restored server that lost a withdrawal, tol
   assert.equal(assigned.body['code'], 'API_RESTORED');
 });
 
-test('TEST-OTA-422 REQ-OTA-OPS-03: a suspicion that only a device raised, dismissed by a person: gone; a mere number of a signer names the file and blocks nobody', async () => {
+test('TEST-OTA-422 REQ-OTA-OPS-03: a suspicion that only devices raised, dismissed by a person: gone; a mere number of a signer names the file and blocks nobody', async () => {
   const url = `/api/v1/products/${product}/missing/quality`;
   await must(world.people('DELETE', url), 204);
   assert.deepEqual((await productView())['missing'], []);
@@ -98,7 +102,10 @@ test('TEST-OTA-422 REQ-OTA-OPS-03: a suspicion that only a device raised, dismis
     200,
   );
   assert.equal(other.body['state'], 'published');
-  await must(checkIn({ imageRoles: { quality: 7, targets: 1 } }), 200);
+  for (const from of [device, second]) {
+    await must(checkIn({ imageRoles: { quality: 7, targets: 1 } }, from), 200);
+  }
+  assert.deepEqual((await productView())['missing'], [], 'whom a person did not believe is not heard again');
 });
 
 test('TEST-OTA-423 REQ-OTA-POL-05: the missing file, handed back: the server publishes it and goes on', async () => {
@@ -111,6 +118,7 @@ test('TEST-OTA-423 REQ-OTA-POL-05: the missing file, handed back: the server pub
   assert.deepEqual(answer.body['missing'], []);
   const view = await productView();
   assert.equal((view['published'] as Record<string, number>)['quality'], 7);
+  assert.deepEqual(view['suspicions'], []);
   const next = await must(propose(world, 'quality', functionFile(world, 'quality', 8, [release])), 200);
   assert.equal(next.body['state'], 'published');
 });

@@ -114,7 +114,11 @@ async function runList(context: Context): Promise<void> {
     Object.entries(entry.published)
       .map(([role, version]) => `${role} ${version}`)
       .join(', '),
-    [...(entry.demo ? ['demo'] : []), ...entry.missing.map((file) => `missing ${file}`)].join(', '),
+    [
+      ...(entry.demo ? ['demo'] : []),
+      ...entry.missing.map((file) => `missing ${file}`),
+      ...entry.suspicions.map((claim) => `claimed ${claim}`),
+    ].join(', '),
   ]);
   context.out.result({ products }, table(['PRODUCT', 'ROOT', 'PUBLISHED', 'REMARKS'], rows));
 }

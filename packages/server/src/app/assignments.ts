@@ -7,6 +7,7 @@ import { missingMessage } from '../core/restoration.ts';
 import { lastWithdrawal } from '../core/withdrawals.ts';
 import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
 import { type AssignmentRow, type DeviceRow, Raced, type StoreParts } from '../ports/store.ts';
+import { missingIn } from './claims.ts';
 import type { Context } from './context.ts';
 import { customOf, parseCustom } from './custom.ts';
 import { directorName, storeDirectorSet, withManifest } from './director.ts';
@@ -119,7 +120,7 @@ async function judge(
 ): Promise<Result<{ readonly before: DirectorRepository; readonly after: DirectorRepository }>> {
   const { store } = context;
   for (const name of [device.product, directorName]) {
-    const missing = await store.missing(name);
+    const missing = await missingIn(store, name);
     if (missing.length > 0)
       return fail('API_RESTORED', missingMessage(name, missing, await versionsIn(store, name)));
   }

@@ -2,7 +2,7 @@
  * Check-ins and the TUF layout: what a device is sent. Reads only; last-seen is batched elsewhere.
  *
  * A check-in that shows this server to be older than the device (restored from a backup) is the one exception: it
- * notes the missing file, or has online metadata signed anew, once a minute at most.
+ * notes the claim, or has online metadata signed anew, within limits: any single device may lie.
  */
 import { fail, ok, type Result } from '@airlock/trust';
 import type { CheckInFiles, CheckInRequest } from '@airlock/protocol';
@@ -14,12 +14,12 @@ import {
   manifestPath,
   policyPath,
 } from '../core/files.ts';
-import { mustRewriteOnline, noteMissing } from '../core/restoration.ts';
+import { mustRewriteOnline } from '../core/restoration.ts';
 import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
 import type { DeviceRow } from '../ports/store.ts';
+import { noteDeviceClaims } from './claims.ts';
 import type { Context } from './context.ts';
-import { directorName, renewDevice } from './director.ts';
-import { noteDeviceClaims } from './recovery.ts';
+import { renewDevice } from './director.ts';
 import { renewImage } from './renewal.ts';
 import { loadDirector, loadImage, timestampOf } from './repositories.ts';
 
@@ -53,7 +53,7 @@ export async function checkIn(
     return fail('API_NOT_PUBLISHED', `${device.product} is not published yet`);
   }
   const files = new Map<string, string>();
-  const stamped = addTimestamps(context, files, image, director);
+  const stamped = await addTimestamps(context, files, image, director);
   if (!stamped.ok) return stamped;
   if (unchanged) return ok({ kind: 'files', body: { etag, files: Object.fromEntries(files) } });
   const wanted = wantedFiles(request, served);
@@ -86,40 +86,39 @@ async function noteOlder(
   served: Served,
 ): Promise<boolean> {
   const now = context.clock.now();
-  await noteDeviceClaims(context, request, device, served.image);
-  if (request.directorRoot > served.directorRoot) {
-    const claim = { role: 'root', version: request.directorRoot, evidence: 'device', since: now } as const;
-    const row = noteMissing(await context.store.missing(directorName), { ...claim, device: device.device });
-    if (row !== undefined) await context.store.putMissing(directorName, row);
-  }
+  const { rates } = context;
+  await noteDeviceClaims(context, request, device, served);
   const { image, director } = served;
   let rewritten = false;
-  if (mustRewriteOnline(request.imageSnapshot, image.get('snapshot'), now)) {
+  if (
+    mustRewriteOnline(request.imageSnapshot, image.get('snapshot'), now) &&
+    rates.productRewrites.take(device.product, now) === undefined
+  ) {
     rewritten = await renewImage(context, device.product);
   }
   const directorOlder =
     mustRewriteOnline(request.directorSnapshot, director.get('snapshot'), now) ||
     mustRewriteOnline(request.directorTargets, director.get('targets'), now);
-  if (directorOlder) {
+  if (directorOlder && rates.deviceRewrites.take(device.device, now) === undefined) {
     await renewDevice(context, device.device);
     rewritten = true;
   }
   return rewritten;
 }
 
-function addTimestamps(
+async function addTimestamps(
   context: Context,
   files: Map<string, string>,
   image: ImageRepository,
   director: DirectorRepository,
-): Result<true> {
+): Promise<Result<true>> {
   // A product whose targets are not published yet serves its root; the device waits.
   if (image.snapshot !== undefined) {
-    const timestamp = timestampOf(context, image);
+    const timestamp = await timestampOf(context, image);
     if (!timestamp.ok) return timestamp;
     files.set('image/timestamp.json', timestamp.value);
   }
-  const timestamp = timestampOf(context, director);
+  const timestamp = await timestampOf(context, director);
   if (!timestamp.ok) return timestamp;
   files.set('director/timestamp.json', timestamp.value);
   return ok(true);

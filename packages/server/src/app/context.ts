@@ -1,6 +1,7 @@
 /** What every act of the server works with: its ports, and the little that is kept in memory. */
 import type { UtcSeconds } from '@airlock/trust';
 import type { Locks } from '../core/locks.ts';
+import type { Rates } from '../core/rates.ts';
 import type { TimestampDesk } from '../core/timestamps.ts';
 import type { BlobStore, Clock, Keyring } from '../ports/platform.ts';
 import type { Store } from '../ports/store.ts';
@@ -12,6 +13,12 @@ export interface Context {
   readonly clock: Clock;
   readonly timestamps: TimestampDesk;
   readonly locks: Locks;
+  readonly rates: {
+    /** Of a device's set and a product's snapshot, signed anew because a device claims a newer one. */
+    readonly deviceRewrites: Rates;
+    readonly productRewrites: Rates;
+    readonly reports: Rates;
+  };
   /** Devices seen since the last batch was written; losing these seconds is no loss. */
   readonly seen: Map<string, UtcSeconds>;
 }

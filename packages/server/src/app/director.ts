@@ -17,7 +17,7 @@ import type { Context } from './context.ts';
 import { parseCustom } from './custom.ts';
 import { loadDirector } from './repositories.ts';
 
-/** The key under which the director's own missing root is noted; no product can have this name. */
+/** The name under which devices' claims of a newer root of the director are noted; no product can have this name. */
 export const directorName = '(director)';
 
 export async function directorRootVersion(context: Context): Promise<number> {
@@ -62,9 +62,7 @@ export async function postDirectorRoot(
     await context.store.transaction(async (store) => {
       await store.addRole(directorOwner, root, now);
       await store.expireDeviceSets(now);
-      const missing = (await store.missing(directorName))[0];
-      if (missing !== undefined && missing.version <= root.version)
-        await store.removeMissing(directorName, 'root');
+      await store.removeClaims(directorName, 'root', root.version);
     });
     return ok({ rootVersion: root.version });
   });

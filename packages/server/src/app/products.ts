@@ -16,6 +16,7 @@ import { onlineSigners } from '../core/publication.ts';
 import { missingFileName } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
 import type { MissingRow, ProductRow, ReleaseRow } from '../ports/store.ts';
+import { missingIn, suspicionsIn } from './claims.ts';
 import type { Context } from './context.ts';
 import { loadImage } from './repositories.ts';
 
@@ -75,7 +76,7 @@ export async function productViews(context: Context): Promise<ProductView[]> {
 async function viewOfProduct(context: Context, row: ProductRow): Promise<ProductView> {
   const repository = await loadImage(context.store, row.product);
   if (repository === undefined) throw new Error(`product ${row.product} has no root`);
-  const missing = await context.store.missing(row.product);
+  const missing = await missingIn(context.store, row.product);
   const versions = await context.store.currentVersions(imageOwner(row.product));
   return {
     product: row.product,
@@ -84,6 +85,7 @@ async function viewOfProduct(context: Context, row: ProductRow): Promise<Product
     published: Object.fromEntries([...repository.roles.values()].map(({ role, version }) => [role, version])),
     ...(repository.snapshot === undefined ? {} : { snapshotVersion: repository.snapshot.version }),
     missing: missing.map((file) => missingView(file, versions.get(file.role))),
+    suspicions: await suspicionsIn(context.store, row.product),
     created: formatInstant(row.created),
   };
 }

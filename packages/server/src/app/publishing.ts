@@ -14,9 +14,10 @@ import {
   readPresented,
 } from '../core/proposals.ts';
 import { rehearse, withChanges } from '../core/publication.ts';
-import { lostBySigner, missingFileName, missingMessage } from '../core/restoration.ts';
+import { lostBySigner, missingFileName, missingMessage, onlyTakesBack } from '../core/restoration.ts';
 import { imageOwner, lifeSeconds } from '../core/versions.ts';
 import { type ProposalRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
+import { missingIn } from './claims.ts';
 import type { Context } from './context.ts';
 import { loadImage, policyOf } from './repositories.ts';
 
@@ -54,10 +55,10 @@ export async function putProposal(context: Context, request: ProposalRequest): P
   return await context.locks.run(imageOwner(product), async () => {
     const published = await loadImage(context.store, product);
     if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
-    const held = await checkNotMissing(context, published, request);
-    if (!held.ok) return held;
     const presented = readPresented(product, role, file);
     if (!presented.ok) return presented;
+    const held = await checkNotMissing(context, published, request, presented.value);
+    if (!held.ok) return held;
     const open = await context.store.proposal(product, role);
     const fits = await checkNumber(context, published, presented.value, open, request);
     if (!fits.ok) return fits;
@@ -79,7 +80,9 @@ export async function putProposal(context: Context, request: ProposalRequest): P
       proposedBy: same ? open.proposedBy : request.caller,
       proposed: same ? open.proposed : context.clock.now(),
     };
-    return await storeAndPublish(context, published, row, presented.value.signedSha256);
+    // A withdrawal that claims could not hold back must not take along what they do.
+    const others = held.value === 'alone' ? [] : proposals.filter((other) => other.role !== role);
+    return await storeAndPublish(context, published, row, { signed: presented.value.signedSha256, others });
   });
 }
 
@@ -88,14 +91,18 @@ function signedSha256(product: string, row: ProposalRow): string | undefined {
   return presented.ok ? presented.value.signedSha256 : undefined;
 }
 
-/** A product that lost files publishes nothing; a signer's machine that knows of a newer one is told to show it. */
+/**
+ * A product that lost files publishes nothing; a signer's machine that knows of a newer one is told to show it.
+ * A withdrawal is held back by a proof only, never by what devices claim; it then goes `alone`.
+ */
 async function checkNotMissing(
   context: Context,
   published: ImageRepository,
   request: ProposalRequest,
-): Promise<Result<true>> {
+  presented: Presented,
+): Promise<Result<'alone' | 'together'>> {
   const { product, role, previous } = request;
-  const rows = await context.store.missing(product);
+  const rows = await missingIn(context.store, product);
   const versions = versionsOf(published);
   if (previous !== undefined && lostBySigner(role, previous, versions)) {
     // A number is no proof, and it holds nobody else back: only the file itself does (recovery.ts).
@@ -105,7 +112,12 @@ async function checkNotMissing(
     const message = `${here}, version ${previous} was verified by the sender: hand back ${file} (PUT /api/v1/products/${product}/missing/${role}); nothing was stored`;
     return fail('API_RESTORED', message, 'previous');
   }
-  return rows.length === 0 ? ok(true) : fail('API_RESTORED', missingMessage(product, rows, versions));
+  if (rows.length === 0) return ok('together');
+  const inForce = published.roles.get(role);
+  const now = inForce === undefined ? undefined : readPresented(product, role, inForce.file);
+  const takesBack = now?.ok === true && onlyTakesBack(presented, now.value);
+  if (takesBack && rows.every(({ evidence }) => evidence === 'device')) return ok('alone');
+  return fail('API_RESTORED', missingMessage(product, rows, versions));
 }
 
 export function versionsOf(repository: ImageRepository): Map<string, number> {
@@ -197,9 +209,8 @@ async function storeAndPublish(
   context: Context,
   published: ImageRepository,
   row: ProposalRow,
-  signed: string,
+  { signed, others }: { readonly signed: string; readonly others: readonly ProposalRow[] },
 ): Promise<Result<RoleStatus>> {
-  const others = (await context.store.proposals(row.product)).filter(({ role }) => role !== row.role);
   const outcome = await attempt(context, published, row, others);
   await commit(context, published, row, signed, outcome);
   const counted = countIn(row, outcome.after ?? published, [...others, row]);

@@ -1,37 +1,20 @@
 /**
- * The way back after a restore: files that a signer's machine hands back, and suspicions that a person dismisses.
+ * The way back after a restore: files that a signer's machine hands back. What devices claim is in claims.ts.
  *
  * Keeps true: what is handed back is judged like anything published, by signatures alone; as long as one file is
  * still missing nothing of the product comes into force but roots, one by one. See core/restoration.ts.
  */
 import { fail, ok, type Result, type RoleView } from '@airlock/trust';
-import type { CheckInRequest } from '@airlock/protocol';
 import type { ImageRepository } from '../core/files.ts';
 import { countHeld, countSignatures, type Presented, readPresented } from '../core/proposals.ts';
 import { rehearse, withChanges } from '../core/publication.ts';
-import { lostImageRoles, missingFileName, noteMissing, stillMissing } from '../core/restoration.ts';
+import { noteMissing, stillMissing } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
 import type { MissingRow, ProposalRow, RoleFile } from '../ports/store.ts';
+import { missingIn } from './claims.ts';
 import type { Context } from './context.ts';
 import { raise, versionsOf, writeAfter } from './publishing.ts';
 import { loadImage, policyOf } from './repositories.ts';
-
-/** Notes what a device's check-in shows to be lost. Writes only when it tells something new. */
-export async function noteDeviceClaims(
-  context: Context,
-  request: CheckInRequest,
-  from: { readonly product: string; readonly device: string },
-  published: ReadonlyMap<string, number>,
-): Promise<void> {
-  const lost = lostImageRoles(request, published);
-  if (lost.length === 0) return;
-  const held = await context.store.missing(from.product);
-  for (const { role, version } of lost) {
-    const since = context.clock.now();
-    const row = noteMissing(held, { role, version, evidence: 'device', device: from.device, since });
-    if (row !== undefined) await context.store.putMissing(from.product, row);
-  }
-}
 
 export interface HandBack {
   /** Files that are still missing; empty: the product publishes again. */
@@ -57,7 +40,7 @@ export async function handBack(
 ): Promise<Result<HandBack>> {
   const { product, role } = request;
   return await context.locks.run(imageOwner(product), async () => {
-    const rows = await context.store.missing(product);
+    const rows = await missingIn(context.store, product);
     const before = await loadImage(context.store, product);
     if (before === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
     const presented = readPresented(product, role, request.file);
@@ -119,7 +102,7 @@ async function proveRoots(
   const claim: MissingRow = { role, version, evidence: 'signer', since: context.clock.now() };
   const row = noteMissing(rows, claim);
   if (row !== undefined) await context.store.putMissing(product, row);
-  return ok({ missing: await context.store.missing(product), versions: versionsOf(before) });
+  return ok({ missing: await missingIn(context.store, product), versions: versionsOf(before) });
 }
 
 async function checkPolicy(
@@ -165,8 +148,10 @@ async function settle(
       await raise(store, before);
       await store.addNumber(product, row.role, row.version, signedSha256);
       // A root alone may come into force: the next one is judged by it.
-      if (row.role === 'root') await store.addRole(imageOwner(product), row, now);
-      else await store.putProposal(row);
+      if (row.role === 'root') {
+        await store.addRole(imageOwner(product), row, now);
+        await store.removeClaims(product, row.role, row.version);
+      } else await store.putProposal(row);
     });
     return ok({ missing, versions });
   }
@@ -181,6 +166,8 @@ async function settle(
     await store.addNumber(product, row.role, row.version, signedSha256);
     for (const change of changes) await store.removeProposal(product, change.role);
     for (const { role } of rows) await store.removeMissing(product, role);
+    // They were true: who was dismissed is heard again.
+    for (const { role, version } of changes) await store.removeClaims(product, role, version);
     await writeAfter(store, before, after.value, changes, now);
   });
   return ok({ missing: [], versions });
@@ -192,17 +179,4 @@ function isComplete(row: ProposalRow, before: ImageRepository, all: readonly Pro
   const delegators = [inForce, all.find(({ role }) => role === by)].flatMap((it) => it?.file ?? []);
   const counted = countHeld(row.file, row.role, delegators);
   return counted.ok && counted.value.enough;
-}
-
-/** A person's word that a device lied. What a signed file proves cannot be dismissed. */
-export async function dismiss(context: Context, product: string, role: string): Promise<Result<true>> {
-  const row = (await context.store.missing(product)).find((held) => held.role === role);
-  if (row === undefined) return fail('API_NOT_FOUND', `no file of ${role} is missing`, 'role');
-  if (row.evidence === 'signer') {
-    const known = (await context.store.currentVersions(imageOwner(product))).get(role);
-    const message = `a signed file proves that ${role} ${row.version} exists: hand back ${missingFileName(row, known)}`;
-    return fail('API_CONFLICT', message, 'role');
-  }
-  await context.store.removeMissing(product, role);
-  return ok(true);
 }

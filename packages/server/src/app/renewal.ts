@@ -1,8 +1,8 @@
 /**
  * Renewal: snapshots and director sets are signed again before they expire. An act of its own, on a timer.
  *
- * Keeps true: due at one third of the life remaining; a product that lost files after a restore is left alone, since a
- * new snapshot over old roles would be refused by devices that saw the new ones. Offline roles are renewed by people.
+ * Keeps true: due at one third of the life remaining; a product proven to have lost files in a restore is left alone, since a
+ * new snapshot over old roles would be refused by devices that saw the new ones. What devices merely claim stops no renewal: that would let the fleet's snapshot expire. Offline roles are renewed by people.
  */
 import { withChanges } from '../core/publication.ts';
 import { imageOwner, lifeSeconds, ownerParts } from '../core/versions.ts';

@@ -1,5 +1,5 @@
 /**
- * What devices say: reports and log entries, each kept once, as signed.
+ * What devices say: reports and log entries, each kept once, as signed; of reports the newest.
  *
  * Keeps true: acknowledged only after the commit that holds it; a device speaks for itself only; a repeated request
  * is acknowledged again and changes nothing.
@@ -16,6 +16,7 @@ import {
 import { type DeviceReport, DeviceReportSchema, type LogBatch, wireLimits } from '@airlock/protocol';
 import { Check } from 'typebox/value';
 import { planBatch, readBatch } from '../core/device-log.ts';
+import { reportRate, reportsKeptMax, supersedes } from '../core/reports.ts';
 import type { StoreParts } from '../ports/store.ts';
 import type { Context } from './context.ts';
 
@@ -30,7 +31,7 @@ function isReport(value: unknown): value is DeviceReport {
   return Check(DeviceReportSchema, value);
 }
 
-/** Stores a report. Errors: those of `verifyEnvelope`, API_BAD_REQUEST, API_NOT_YOURS. */
+/** Stores a report. Errors: those of `verifyEnvelope`, API_BAD_REQUEST, API_NOT_YOURS, API_TOO_MANY. */
 export async function takeReport(
   context: Context,
   from: { readonly device: string; readonly product: string },
@@ -49,7 +50,20 @@ export async function takeReport(
   const signed = verifyEnvelope(bytes, { keys, threshold: 1, bytesMax: wireLimits.reportBytesMax });
   if (!signed.ok) return signed;
   const received = context.clock.now();
-  const stored = await context.store.grouped((store) => store.addReport({ received, envelope, report }));
+  // Counted only now: who has the TLS key alone must not use up what the device itself may say.
+  const seconds = context.rates.reports.take(from.device, received);
+  if (seconds !== undefined) {
+    const message = `${reportRate.perWindow} reports came within an hour; the next is taken in ${seconds} s`;
+    return fail('API_TOO_MANY', message);
+  }
+  const stored = await context.store.grouped(async (store) => {
+    const next = { received, envelope, report };
+    const before = await store.latestReport(from.device);
+    if (!(await store.addReport(next))) return false;
+    if (before === undefined || supersedes(next, before)) await store.markLatest(report);
+    await store.keepReports(from.device, reportsKeptMax);
+    return true;
+  });
   return ok({ stored });
 }
 

@@ -1,9 +1,10 @@
-/** Reads repositories out of the store, and signs what is signed on demand. Writes nothing. */
+/** Reads repositories out of the store, and signs what is signed on demand; writes only how far timestamps came. */
 import { fail, ok, type Result } from '@airlock/trust';
 import { type DirectorRepository, type Document, type ImageRepository, viewOf } from '../core/files.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
 import type { StoreParts } from '../ports/store.ts';
+import type { TimestampRequest } from '../core/timestamps.ts';
 import type { Context } from './context.ts';
 
 /** A product's repository as published; undefined when there is no such product. */
@@ -59,10 +60,10 @@ export async function loadDirector(
 }
 
 /** A fresh timestamp. Errors: API_NOT_PUBLISHED while there is no snapshot, API_ONLINE_KEYS. */
-export function timestampOf(
-  context: Pick<Context, 'keyring' | 'clock' | 'timestamps'>,
+export async function timestampOf(
+  context: Pick<Context, 'keyring' | 'clock' | 'timestamps' | 'locks' | 'store'>,
   repository: ImageRepository | DirectorRepository,
-): Result<string> {
+): Promise<Result<string>> {
   const { root, snapshot } = repository;
   if (snapshot === undefined) return fail('API_NOT_PUBLISHED', 'nothing is published there yet');
   const online = onlineSigners(root, context.keyring);
@@ -71,6 +72,24 @@ export function timestampOf(
     'product' in repository
       ? ({ repository: 'image', product: repository.product } as const)
       : ({ repository: 'director', device: repository.device } as const);
-  const now = context.clock.now();
-  return ok(context.timestamps.sign({ owner, snapshot, now, signers: online.value.timestamp }));
+  const request = { owner, snapshot, now: context.clock.now(), signers: online.value.timestamp };
+  while (context.timestamps.mustReserve(request) !== undefined) await reserve(context, request);
+  return ok(context.timestamps.sign(request));
+}
+
+/** One write for all that wait; a write that fails keeps no device from its timestamp (core/timestamps.ts). */
+async function reserve(
+  { timestamps, locks, store }: Pick<Context, 'timestamps' | 'locks' | 'store'>,
+  request: TimestampRequest,
+): Promise<void> {
+  await locks.run('timestamps', async () => {
+    const upTo = timestamps.mustReserve(request);
+    if (upTo === undefined) return;
+    try {
+      await store.grouped((inside) => inside.raiseTimestampMark(upTo));
+    } catch {
+      // The next write is tried when these are used up, not with each request.
+    }
+    timestamps.reserved(upTo);
+  });
 }

@@ -16,7 +16,7 @@ export async function imageFile(context: Context, product: string, path: string)
   const { store } = context;
   if (path === 'timestamp.json') {
     const repository = await loadImage(store, product);
-    return repository === undefined ? absent(path) : published(timestampOf(context, repository), path);
+    return repository === undefined ? absent(path) : published(await timestampOf(context, repository), path);
   }
   const [, version, role] = rolePattern.exec(path) ?? [];
   if (role !== undefined) return found(await store.role(imageOwner(product), role, Number(version)), path);
@@ -33,7 +33,7 @@ export async function imageFile(context: Context, product: string, path: string)
 export async function directorFile(context: Context, device: string, path: string): Promise<Result<string>> {
   if (path === 'timestamp.json') {
     const repository = await loadDirector(context.store, device);
-    return repository === undefined ? absent(path) : published(timestampOf(context, repository), path);
+    return repository === undefined ? absent(path) : published(await timestampOf(context, repository), path);
   }
   const [, version, role] = rolePattern.exec(path) ?? [];
   if (role === undefined) return absent(path);

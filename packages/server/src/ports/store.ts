@@ -3,7 +3,7 @@
  *
  * Contract: a call that changes something has made it durable when its promise resolves; `transaction` does all or
  * nothing, and what it read is still true when it commits. Role files, documents, reports and log entries are never
- * changed once written. Times are UTC seconds. A writer that lost a race - a key that another one took meanwhile, a
+ * changed once written; only old reports are removed. Times are UTC seconds. A writer that lost a race - a key that another one took meanwhile, a
  * transaction over what another process changed - gets `Raced`, and nothing of its work is stored. Leaves to others:
  * what may be written (core, app).
  */
@@ -46,6 +46,9 @@ export interface RoleStore {
   listings(owner: OwnerKey, role: string, sha256: string): Promise<readonly Listing[]>;
   /** The highest version of any snapshot; 0 when there is none. */
   highestSnapshot(): Promise<number>;
+  /** Up to which version timestamps may have been signed; 0 when none. It is raised, never lowered. */
+  timestampMark(): Promise<number>;
+  raiseTimestampMark(upTo: number): Promise<void>;
   /** Roots above `above`, lowest first, at most `count`. */
   rootsAbove(owner: OwnerKey, above: number, count: number): Promise<readonly RoleFile[]>;
   /** Owners whose snapshot expires before `moment`. */
@@ -84,6 +87,30 @@ export interface MissingRow {
   readonly since: UtcSeconds;
 }
 
+/** What a device's check-in said to hold of a role, when that is newer than what is here. No proof of anything. */
+export interface ClaimRow {
+  readonly role: string;
+  readonly version: number;
+  readonly device: string;
+  readonly since: UtcSeconds;
+  /** When a person did not believe it. */
+  readonly dismissed?: UtcSeconds;
+}
+
+/** Claims by the product of the device, or by the director's own name. */
+export interface ClaimStore {
+  /** Of devices that are not revoked. */
+  claims(product: string): Promise<readonly ClaimRow[]>;
+  /** Of one device. */
+  claimsBy(product: string, device: string): Promise<readonly ClaimRow[]>;
+  putClaim(product: string, row: ClaimRow): Promise<void>;
+  dismissClaims(product: string, role: string, now: UtcSeconds): Promise<void>;
+  /** Claims up to a version that is here by now, dismissed ones too: they were true. */
+  removeClaims(product: string, role: string, upTo: number): Promise<void>;
+  /** Registered devices of a product, or of all, that are not revoked. */
+  countDevices(product: string | undefined): Promise<number>;
+}
+
 export interface ProductStore {
   addProduct(product: string, now: UtcSeconds): Promise<void>;
   product(product: string): Promise<ProductRow | undefined>;
@@ -99,6 +126,7 @@ export interface ProductStore {
   /** The highest number ever presented for a role, 0 when none. */
   highestNumber(product: string, role: string): Promise<number>;
   addNumber(product: string, role: string, version: number, signedSha256: string): Promise<void>;
+  /** Proven to have existed. */
   missing(product: string): Promise<readonly MissingRow[]>;
   putMissing(product: string, row: MissingRow): Promise<void>;
   removeMissing(product: string, role: string): Promise<void>;
@@ -189,7 +217,11 @@ export interface FindingRow {
 export interface ReportStore {
   /** False when (device, bootId, sequence) is there already. */
   addReport(stored: StoredReport): Promise<boolean>;
+  /** From now on this stored report is the device's latest. */
+  markLatest(report: Pick<DeviceReport, 'device' | 'bootId' | 'sequence'>): Promise<void>;
   latestReport(device: string): Promise<StoredReport | undefined>;
+  /** Removes all but the `count` that came last, and the latest. */
+  keepReports(device: string, count: number): Promise<void>;
   reports(device: string, count: number): Promise<readonly StoredReport[]>;
   addLogEntry(device: string, stored: StoredEntry): Promise<void>;
   /** Entries of a generation from `first` to `last`. */
@@ -221,6 +253,7 @@ export interface TokenStore {
 export interface StoreParts
   extends RoleStore,
     ProductStore,
+    ClaimStore,
     ReleaseStore,
     DeviceStore,
     ReportStore,

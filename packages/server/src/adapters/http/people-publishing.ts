@@ -16,7 +16,8 @@ import { Type } from 'typebox';
 import { directorName, directorRootVersion, postDirectorRoot } from '../../app/director.ts';
 import { missingView } from '../../app/products.ts';
 import { listProposals, putProposal, removeProposal, type RoleStatus } from '../../app/publishing.ts';
-import { dismiss, handBack } from '../../app/recovery.ts';
+import { dismiss, missingIn, suspicionsIn } from '../../app/claims.ts';
+import { handBack } from '../../app/recovery.ts';
 import { directorFile, imageFile } from '../../app/tuf-layout.ts';
 import { sendFailure } from './failure.ts';
 import { ifMatchOf, type People, refusals } from './people.ts';
@@ -139,8 +140,9 @@ function addLayoutRoutes({ app, context }: People): void {
   });
   const viewDirector = async (): Promise<DirectorView> => {
     const rootVersion = await directorRootVersion(context);
-    const missing = await context.store.missing(directorName);
-    return { rootVersion, missing: missing.map((row) => missingView(row, rootVersion)) };
+    const missing = await missingIn(context.store, directorName);
+    const suspicions = await suspicionsIn(context.store, directorName);
+    return { rootVersion, missing: missing.map((row) => missingView(row, rootVersion)), suspicions };
   };
   app.get(
     '/api/v1/director',

@@ -9,6 +9,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { Kysely, sql, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { Raced, type Store, type StoreParts } from '../../ports/store.ts';
+import { claimStore } from './claim-store.ts';
 import { deviceStore, isWhole, tokenStore } from './device-store.ts';
 import { migrations } from './migrations.ts';
 import { productStore, releaseStore } from './product-store.ts';
@@ -20,6 +21,7 @@ function partsOf(db: Kysely<Tables>): StoreParts {
   return {
     ...roleStore(db),
     ...productStore(db),
+    ...claimStore(db),
     ...releaseStore(db),
     ...deviceStore(db),
     ...reportStore(db),

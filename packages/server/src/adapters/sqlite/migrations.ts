@@ -48,6 +48,23 @@ const statements: readonly string[] = [
 /** The highest snapshot is asked for at each start. */
 const byRole = 'create index roles_role_version on roles (role, version)';
 
+/** Claims are kept for each device; what single devices claimed until now held products back, and is claimed again. */
+const claims: readonly string[] = [
+  `create table claims (product text not null, role text not null, device text not null, version integer not null,
+     since text not null, dismissed text, primary key (product, role, device)) without rowid`,
+  `delete from missing_files where evidence = 'device'`,
+];
+
+const timestampMark =
+  'create table timestamp_mark (id integer primary key check (id = 1), version integer not null)';
+
+/** Until now the report with the highest number was the latest. */
+const latestReports: readonly string[] = [
+  `create table latest_reports (device text primary key, report integer not null) without rowid`,
+  `insert into latest_reports (device, report) select device, id from (select device, id, row_number() over
+     (partition by device order by sequence desc, id desc) as place from reports) where place = 1`,
+];
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -57,6 +74,21 @@ export const migrations: Record<string, Migration> = {
   '0002-highest-snapshot': {
     async up(db: Kysely<unknown>): Promise<void> {
       await sql.raw(byRole).execute(db);
+    },
+  },
+  '0003-claims': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of claims) await sql.raw(statement).execute(db);
+    },
+  },
+  '0004-timestamp-mark': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql.raw(timestampMark).execute(db);
+    },
+  },
+  '0005-latest-reports': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of latestReports) await sql.raw(statement).execute(db);
     },
   },
 };

@@ -22,6 +22,7 @@ function storedEntry(row: Selectable<Tables['log_entries']>): StoredEntry {
 }
 
 export function reportStore(db: Kysely<Tables>): ReportStore {
+  const reportsOf = (device: string) => db.selectFrom('reports').where('reports.device', '=', device);
   return {
     async addReport({ received, envelope, report }) {
       const values = {
@@ -39,17 +40,40 @@ export function reportStore(db: Kysely<Tables>): ReportStore {
         .executeTakeFirst();
       return answer.numInsertedOrUpdatedRows === 1n;
     },
+    async markLatest({ device, bootId, sequence }) {
+      const row = await reportsOf(device)
+        .select('id')
+        .where('boot_id', '=', bootId)
+        .where('sequence', '=', sequence)
+        .executeTakeFirstOrThrow();
+      await db
+        .insertInto('latest_reports')
+        .values({ device, report: row.id })
+        .onConflict((conflict) => conflict.column('device').doUpdateSet({ report: row.id }))
+        .execute();
+    },
     async latestReport(device) {
-      // By what the device counts, not by arrival: a report that was on its way longer does not overwrite a newer.
-      const row = await db
-        .selectFrom('reports')
-        .selectAll()
-        .where('device', '=', device)
-        .orderBy('sequence', 'desc')
-        .orderBy('id', 'desc')
-        .limit(1)
+      const row = await reportsOf(device)
+        .innerJoin('latest_reports', 'latest_reports.report', 'reports.id')
+        .selectAll('reports')
         .executeTakeFirst();
       return row && storedReport(row);
+    },
+    async keepReports(device, count) {
+      const last = await reportsOf(device)
+        .select('id')
+        .orderBy('id', 'desc')
+        .offset(count)
+        .limit(1)
+        .executeTakeFirst();
+      if (last === undefined) return;
+      const latest = db.selectFrom('latest_reports').select('report').where('device', '=', device);
+      await db
+        .deleteFrom('reports')
+        .where('device', '=', device)
+        .where('id', '<=', last.id)
+        .where('id', 'not in', latest)
+        .execute();
     },
     async reports(device, count) {
       const query = db.selectFrom('reports').selectAll().where('device', '=', device);
@@ -59,7 +83,9 @@ export function reportStore(db: Kysely<Tables>): ReportStore {
   };
 }
 
-function logQueries(db: Kysely<Tables>): Omit<ReportStore, 'addReport' | 'latestReport' | 'reports'> {
+type ReportQueries = 'addReport' | 'markLatest' | 'latestReport' | 'keepReports' | 'reports';
+
+function logQueries(db: Kysely<Tables>): Omit<ReportStore, ReportQueries> {
   const entries = (device: string) => db.selectFrom('log_entries').selectAll().where('device', '=', device);
   return {
     async addLogEntry(device, { entry, ...row }) {

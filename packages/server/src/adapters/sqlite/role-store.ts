@@ -87,8 +87,23 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
   };
 }
 
-function historyQueries(db: Kysely<Tables>): Pick<RoleStore, 'listings' | 'highestSnapshot'> {
+function historyQueries(
+  db: Kysely<Tables>,
+): Pick<RoleStore, 'listings' | 'highestSnapshot' | 'timestampMark' | 'raiseTimestampMark'> {
   return {
+    async timestampMark() {
+      const row = await db.selectFrom('timestamp_mark').select('version').executeTakeFirst();
+      return row?.version ?? 0;
+    },
+    async raiseTimestampMark(upTo) {
+      await db
+        .insertInto('timestamp_mark')
+        .values({ id: 1, version: upTo })
+        .onConflict((conflict) =>
+          conflict.column('id').doUpdateSet({ version: upTo }).where('timestamp_mark.version', '<', upTo),
+        )
+        .execute();
+    },
     async listings(owner, role, sha256) {
       const rows = await db
         .selectFrom('roles')

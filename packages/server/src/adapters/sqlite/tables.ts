@@ -24,6 +24,16 @@ export interface Tables {
     device: string | null;
     since: string;
   };
+  claims: {
+    product: string;
+    role: string;
+    device: string;
+    version: number;
+    since: string;
+    dismissed: string | null;
+  };
+  /** One row. */
+  timestamp_mark: { id: number; version: number };
   releases: {
     product: string;
     version: number;
@@ -65,6 +75,7 @@ export interface Tables {
     envelope: string;
     report: string;
   };
+  latest_reports: { device: string; report: number };
   log_entries: { device: string; generation: number; sequence: number; sha256: string; entry: string };
   log_heads: { device: string; sequence: number; envelope: string };
   log_findings: {
