@@ -12,16 +12,19 @@ import {
   type FunctionThresholds,
   type ImageView,
   type KeysAndThreshold,
+  sha256Hex,
 } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { type Act, actWords, functionLifeSeconds, planSignature, type SigningPlan } from '../core/signing.ts';
+import { manifestLines } from '../core/manifest-lines.ts';
+import { parseJson } from '../files.ts';
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
 import type { Proposal, ServerApi } from '../server-api.ts';
 import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
 import { need, Stop, stop } from '../stop.ts';
-import { fetchRelease, manifestLines } from './release.ts';
+import { fetchRelease } from './release.ts';
 
 /** One act on its way: who signs what, for which product. */
 interface Session {
@@ -263,10 +266,21 @@ function stillToApprove(session: Session, act: Extract<Act, { kind: 'approve' }>
 async function runApprove(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
   const session = await begin(context);
-  const { manifest, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+  const { whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
   refuseOther(session, version, sha256);
   const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
-  await sign(session, act, manifestLines(manifest, sha256));
+  await sign(session, act, manifestLines(whole, sha256, await earlierApproved(session, version)));
+}
+
+/** The newest release before this one that the function approves, for comparison; undefined when it is not served. */
+async function earlierApproved({ api, product, function: name, verified }: Session, version: number) {
+  const listed = verified.view.functions[name]?.releases.filter((entry) => entry.version < version) ?? [];
+  const newest = listed.toSorted((a, b) => b.version - a.version)[0];
+  if (newest === undefined) return undefined;
+  const text = (await api.release(product, newest.version))?.manifest;
+  // Only what was approved is compared with: another text of the server would mark the wrong fields.
+  if (text === undefined || sha256Hex(Buffer.from(text)) !== newest.sha256) return undefined;
+  return { version: newest.version, manifest: need(parseJson(text, 'the manifest')) };
 }
 
 /** Two functions must never approve two contents under one number: the server may show each of us another one. */
