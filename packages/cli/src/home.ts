@@ -11,6 +11,7 @@
  *     signer/<product>.json this machine's own verified state of the product's image repository
  *     server/               the server's configuration, its certificates and its data folder
  *     devices/<id>/         what `device add` made
+ *     *.lock                while a command signs (`signing.lock`) or verifies (`verify.lock`); see lock.ts
  *
  * Files are written atomically, secrets for their owner only. What the files mean is left to those who read them.
  */
