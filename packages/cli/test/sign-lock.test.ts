@@ -1,4 +1,4 @@
-/** Two windows of one home: one signs at a time, and no number of a role is ever signed for two contents. */
+/** Two windows of one home sign one at a time, no number stands for two contents, and an old view is warned of. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -48,6 +48,8 @@ function openWindow(t: TestContext, desk: Desk, ...argv: string[]) {
   });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += String(data)));
+  // Whoever is refused reads nothing any more.
+  child.stdin.on('error', () => undefined);
   const closed = once(child, 'close');
   t.after(() => child.kill('SIGKILL'));
   return {
@@ -83,7 +85,9 @@ test('TEST-OTA-1042 REQ-OTA-POL-10: two windows of one home, one waits at its pr
   await withRelease(desk, 6);
   const first = openWindow(t, desk, ...approve(5));
   await first.saw('type 5:');
-  const second = await openWindow(t, desk, ...approve(6)).end();
+  const other = openWindow(t, desk, ...approve(6));
+  other.type('nothing');
+  const second = await other.end();
   assert.equal(second.status, 1, second.said);
   assert.match(
     second.said,
@@ -125,6 +129,28 @@ test('TEST-OTA-1043 REQ-OTA-POL-10: a signature that the server lost or hides, a
   const other = await desk.run(...approve(6), '--yes');
   assert.equal(other.status, 0, other.err);
   assert.deepEqual(published(desk), { number: 3, releases: [6] });
+});
+
+test('TEST-OTA-1046 REQ-OTA-POL-10: a server that freezes the view, approving once more: the whole list and its age are shown, and an old view is warned of', async (t) => {
+  const desk = await sitDown(t, company);
+  await withRelease(desk, 5);
+  await withRelease(desk, 6);
+  const fresh = await desk.run(...approve(5), '--yes');
+  assert.match(fresh.err, /^Then quality approves in all: 5$/m);
+  assert.match(fresh.err, /^Seen as the server signed it at 2027-01-15T08:00:00Z, 0 min ago$/m);
+  assert.ok(!fresh.err.includes('WARNING'));
+  // A colleague withdraws 5; this machine is shown what it knows already.
+  desk.server.now = now + 7200;
+  const frozen = await desk.run(...approve(6), '--yes');
+  assert.match(frozen.err, /^Then quality approves in all: 5, 6$/m);
+  assert.match(
+    frozen.err,
+    /120 min ago\nWARNING: older than 60 min: the server may hide what others withdrew/,
+  );
+  desk.server.refresh();
+  desk.server.now = now - 7200;
+  const early = await desk.run('renew', 'pump', '--as', 'quality', '--yes');
+  assert.match(early.err, /WARNING: that is in the future/);
 });
 
 const code = (wanted: string) => (error: unknown) => error instanceof Stop && error.failure.code === wanted;

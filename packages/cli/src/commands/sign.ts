@@ -15,7 +15,14 @@ import {
   sha256Hex,
 } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
-import { type Act, actWords, functionLifeSeconds, planSignature, type SigningPlan } from '../core/signing.ts';
+import {
+  type Act,
+  actWords,
+  functionLifeSeconds,
+  planSignature,
+  signedListLines,
+  type SigningPlan,
+} from '../core/signing.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
 import { parseJson } from '../files.ts';
 import { withLock } from '../lock.ts';
@@ -159,7 +166,17 @@ function show(session: Session, act: Act, what: SigningPlan, details: string): v
     `${person?.name ?? 'unknown'} <${person?.holder ?? '?'}> for ${session.function} of ${session.product}` +
       `${view.demo ? ' (DEMO root)' : ''}: ${actWords(act)}`,
   ];
-  const changes = ['This signature changes:', ...what.changes.map(({ words }) => indent(words))];
+  const { timestamp } = view.state;
+  const list = {
+    function: session.function,
+    timestamp: timestamp === undefined ? undefined : Buffer.from(timestamp),
+    now: session.context.io.now(),
+  };
+  const changes = [
+    'This signature changes:',
+    ...what.changes.map(({ words }) => indent(words)),
+    ...signedListLines(list, what.releases),
+  ];
   out.show(`${lines.map(plain).join('\n')}\n${details}${changes.map(plain).join('\n')}\n`);
 }
 
