@@ -30,7 +30,7 @@ export const cliErrors = {
   CLI_HOME_BUSY: {
     summary: 'Another command is signing or verifying with this home.',
     remedy: 'Finish or stop the command that the message names, then run this one again.',
-    decidedIn: 'packages/cli/src/lock.ts#withLock',
+    decidedIn: 'packages/cli/src/lock.ts#refuse',
   },
   CLI_HOME_CHANGED: {
     summary: 'What this home verified or signed changed while the command waited.',
