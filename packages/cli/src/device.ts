@@ -102,6 +102,22 @@ export async function makeDevice(input: DeviceInput): Promise<MadeDevice> {
   };
 }
 
+/** What stands in for a decision that only the integrator can make, and what it means if nobody makes it. */
+const openDecisions: Readonly<Record<string, string>> = {
+  interlock: '"none": it may reboot into a release while it treats a patient',
+  selfTest: 'no tests: only the check built into the agent decides whether a release is kept',
+  identity: 'where an image says what it is: a guess',
+  bootControl: 'a file: a guess, not the boot loader of your hardware',
+  bootloaderVersion: '0: a guess; releases that ask for more are refused',
+  fallbackAllowed: 'true: a guess',
+  reboot: '/sbin/reboot: a guess',
+};
+
+/** Fields of `agent.json` that the template left to the defaults, each with what its default means. */
+export function decisionsLeft(template: Readonly<Record<string, unknown>>): [string, string][] {
+  return Object.entries(openDecisions).filter(([name]) => template[name] === undefined);
+}
+
 /** `airlock-agent-config/1`; relative paths are meant from the file's own folder. */
 function agentConfig(input: DeviceInput): Record<string, unknown> {
   const { record, slots } = input;

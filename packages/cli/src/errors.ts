@@ -27,6 +27,16 @@ export const cliErrors = {
     remedy: 'Restore the file named from a backup.',
     decidedIn: 'packages/cli/src/home.ts#settings',
   },
+  CLI_HOME_BUSY: {
+    summary: 'Another command is signing or verifying with this home.',
+    remedy: 'Finish or stop the command that the message names, then run this one again.',
+    decidedIn: 'packages/cli/src/lock.ts#refuse',
+  },
+  CLI_HOME_CHANGED: {
+    summary: 'What this home verified or signed changed while the command waited.',
+    remedy: 'Nothing was signed; run the command again and read what it shows now.',
+    decidedIn: 'packages/cli/src/signer.ts#burnNumber',
+  },
   CLI_NO_SERVER: {
     summary: 'The command needs the server of this home, and it has none.',
     remedy: 'Run it on the machine where airlock init was run.',

@@ -11,11 +11,12 @@
  *     signer/<product>.json this machine's own verified state of the product's image repository
  *     server/               the server's configuration, its certificates and its data folder
  *     devices/<id>/         what `device add` made
+ *     *.lock                while a command signs (`signing.lock`) or verifies (`verify.lock`); see lock.ts
  *
  * Files are written atomically, secrets for their owner only. What the files mean is left to those who read them.
  */
 import { randomUUID } from 'node:crypto';
-import { appendFile, readdir } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { SafetyClass } from '@airlock/trust';
 import { exists, readJsonFile, readTextFile, secretMode, writeFailure, writeFileAtomic } from './files.ts';
@@ -55,6 +56,7 @@ export interface KeyUse {
   readonly reason?: string;
 }
 
+const lineFeed = 10;
 const settingsName = 'airlock.json';
 export const homeDefault = 'airlock-home';
 
@@ -143,12 +145,24 @@ export class Home {
     return need(await readTextFile(this.path(settings.tokenFile))).trim();
   }
 
-  /** Appends to the record of key use. A line that is cut by a power loss is seen by its missing end. */
+  /**
+   * Appends to the record of key use. A line that was cut by a power loss is seen by its missing end, and stands alone:
+   * what is appended begins on a line of its own.
+   */
   async recordKeyUse(uses: readonly KeyUse[]): Promise<void> {
     const file = this.path('key-use.jsonl');
     const lines = uses.map((use) => `${JSON.stringify({ id: randomUUID(), ...use })}\n`).join('');
     try {
-      await appendFile(file, lines, { mode: secretMode, flush: true });
+      const record = await open(file, 'a+', secretMode);
+      try {
+        const { size } = await record.stat();
+        const last = size === 0 ? undefined : await record.read(Buffer.alloc(1), 0, 1, size - 1);
+        const torn = last !== undefined && last.buffer[0] !== lineFeed;
+        await record.appendFile(`${torn ? '\n' : ''}${lines}`);
+        await record.sync();
+      } finally {
+        await record.close();
+      }
     } catch (error) {
       throw new Stop(writeFailure(error, file));
     }

@@ -2,12 +2,13 @@
  * What people and programs see: tables, `--json`, progress, and one clear line per error.
  *
  * Results go to stdout, everything else to stderr. Text that came from a server or a file never reaches the terminal
- * with control or direction characters in it: a release's name must not be able to redraw what a signer reads.
+ * with control, direction or zero-width characters in it: a release's name must neither redraw what a signer reads,
+ * nor look like another one's.
  */
 import type { UtcSeconds } from '@airlock/trust';
 import type { CliIo } from './io.ts';
 
-const unsafePattern = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+const unsafePattern = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 /** Redrawing more often than this shows nothing more and costs time. */
 const redrawMsMin = 100;
 /** Plain lines come seldom: a log is read, not watched. */

@@ -19,8 +19,12 @@ import {
 import { exists, readJsonFile, readTextFile, secretMode, writeFileAtomic } from './files.ts';
 import { Reader } from './fields.ts';
 import type { Home } from './home.ts';
+import { withLock } from './lock.ts';
 import type { ServerApi } from './server-api.ts';
 import { need, stop } from './stop.ts';
+
+/** Verifying takes a few requests: so long is waited for another command that is at it, and not for ever. */
+const verifyWaitMs = 30_000;
 
 /** The same bound as a device's: 16 functions with 200 releases each, escaped. */
 const signerBytesMax = 4_000_000;
@@ -125,8 +129,26 @@ export async function verifyRepository(
   return need(verified, product);
 }
 
-/** The same as a Result: `status` shows what is wrong instead of stopping. */
+/**
+ * The same as a Result: `status` shows what is wrong instead of stopping. One command at a time from reading to
+ * writing: of two that begin with the same state, the slower one would put back what it verified less far, and take
+ * back the numbers that were signed meanwhile.
+ */
 export async function tryVerify(
+  home: Home,
+  product: string,
+  api: ServerApi,
+  now: UtcSeconds,
+  rootFile?: string,
+): Promise<Result<Verified>> {
+  return await alone(home, `verifying ${product}`, () => advance(home, product, api, now, rootFile));
+}
+
+async function alone<T>(home: Home, act: string, work: () => Promise<T>): Promise<T> {
+  return await withLock(home, { name: 'verify.lock', act, waitMs: verifyWaitMs }, work);
+}
+
+async function advance(
   home: Home,
   product: string,
   api: ServerApi,
@@ -177,13 +199,30 @@ async function fetchStep(
   return bytes;
 }
 
-/** Takes the number for good: written before the signature leaves, so that no crash can use it for another content. */
+/**
+ * Takes the number for good: written before the signature leaves, so that no crash can use it for another content.
+ *
+ * While a person reads, another command may have gone on (or a backup been put back). So nothing of `verified` is
+ * written: the number is added to what the home holds now, and refused (CLI_HOME_CHANGED) where the role is no longer
+ * the one that the person was shown, or the number was signed.
+ */
 export async function burnNumber(
   home: Home,
-  signer: SignerState,
+  verified: Pick<Verified, 'signer'>,
   role: string,
   version: number,
 ): Promise<void> {
-  const highest = Math.max(version, signer.signed[role] ?? 0);
-  await writeSigner(home, { ...signer, signed: { ...signer.signed, [role]: highest } });
+  const { product, state } = verified.signer;
+  await alone(home, `signing ${product}`, async () => {
+    const held = await readSigner(home, product);
+    if (held.state.roles[role] !== state.roles[role]) {
+      stop('CLI_HOME_CHANGED', `${role} of ${product} was verified anew by another command`, role);
+    }
+    const signed = held.signed[role] ?? 0;
+    if (version <= signed) {
+      const message = `number ${version} of ${role} of ${product} is used: ${signed} was signed by another command`;
+      stop('CLI_HOME_CHANGED', message, role);
+    }
+    await writeSigner(home, { ...held, signed: { ...held.signed, [role]: version } });
+  });
 }

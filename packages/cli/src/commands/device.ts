@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { type DeviceRecord, isDeviceId, parseDeviceRecord } from '@airlock/trust';
 import type { CommandSpec, Context } from '../command.ts';
 import { isSafetyClass } from '../core/company.ts';
-import { checkDevice, makeDevice } from '../device.ts';
+import { checkDevice, decisionsLeft, makeDevice } from '../device.ts';
 import { nearestFolder, readJsonFile, readTextFile, removeFiles, writeNewFiles } from '../files.ts';
 import { Reader } from '../fields.ts';
 import { keyTypes } from '../keys.ts';
@@ -142,10 +142,15 @@ async function runAdd(context: Context): Promise<void> {
     );
     throw error;
   }
+  const left = decisionsLeft(template);
+  const toComplete = left.map(([name]) => name);
+  // Said here and not only in a guide: a device that ships so is updated during a therapy.
+  const open = left.map(([name, meaning]) => `  ${name.padEnd(18)} ${meaning}\n`).join('');
   context.out.result(
-    { device: record.device, folder, record, files: made.files.map(({ path }) => path) },
+    { device: record.device, folder, record, files: made.files.map(({ path }) => path), toComplete },
     `Registered ${record.device} (${record.product}, class ${record.safetyClass}, ${record.market})\n` +
-      `Its files are in ${folder}; agent.json there is a template. Move them to the device.\n`,
+      `Its files are in ${folder}; agent.json there is a template. Move them to the device.\n` +
+      (open === '' ? '' : `Before it ships, write into agent.json what nobody has decided yet:\n${open}`),
   );
 }
 

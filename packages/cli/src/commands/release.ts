@@ -12,9 +12,10 @@ import {
   parseImageOption,
   readManifestFile,
 } from '../core/manifest-input.ts';
-import { readJsonFile } from '../files.ts';
+import { manifestLines } from '../core/manifest-lines.ts';
+import { parseJson, readJsonFile } from '../files.ts';
 import { type HashedFile, hashFile, imageLength, uploadFile } from '../images.ts';
-import { bytesText, plain, table } from '../output.ts';
+import { plain, table } from '../output.ts';
 import type { Release, ServerApi } from '../server-api.ts';
 import { need, Stop, stop } from '../stop.ts';
 
@@ -187,50 +188,21 @@ export async function fetchRelease(api: ServerApi, product: string, version: num
       'manifest',
     );
   }
-  return { release, manifest, bytes, sha256 };
-}
-
-/** What a person must know about a release before they sign it. */
-export function manifestLines(manifest: Manifest, sha256: string): string {
-  const { change } = manifest;
-  const rows: [string, string][] = [
-    ['release', `${manifest.product} ${manifest.version}, ${manifest.name}`],
-    ['class', `${manifest.safetyClass}${manifest.emergency ? ', EMERGENCY' : ''}`],
-    ['for', manifest.compat.join(', ')],
-    ['change', change.record],
-    ['impact', change.impact],
-    [
-      'regulatory',
-      [change.regulatory.decision, change.regulatory.reference].filter((text) => text !== '').join(', '),
-    ],
-    ['authors', manifest.authors.join(', ')],
-    [
-      'urgency',
-      [manifest.urgency.level, manifest.urgency.deadline ?? '']
-        .filter((text) => text !== '')
-        .join(', until '),
-    ],
-    ...manifest.images.map(({ component, len, hash }): [string, string] => [
-      `image ${component}`,
-      `${bytesText(len)} (${len} bytes), sha256 ${hash}`,
-    ]),
-    ...(manifest.notes === '' ? [] : ([['notes', manifest.notes]] satisfies [string, string][])),
-    ['manifest', `sha256 ${sha256}`],
-  ];
-  return rows
-    .map(([name, text]) => `  ${plain(name).padEnd(14)} ${plain(text.replaceAll('\n', ' / '))}\n`)
-    .join('');
+  // The whole of it, with the fields that this version does not know: they are signed as well.
+  const whole = need(parseJson(text, 'the manifest'));
+  return { release, manifest, whole, bytes, sha256 };
 }
 
 async function runShow(context: Context): Promise<void> {
   const product = context.argument(0);
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
-  const { release, manifest, sha256 } = await fetchRelease(await context.api(), product, version);
-  context.out.result({ ...release, manifest }, `${manifestLines(manifest, sha256)}${approvals(release)}`);
+  const { release, whole, sha256 } = await fetchRelease(await context.api(), product, version);
+  const json = { ...release, manifest: whole };
+  context.out.result(json, `${manifestLines(whole, sha256)}${approvals(release)}`);
 }
 
 function approvals(release: Release): string {
-  return `  ${'approved by'.padEnd(14)} ${release.approvedBy.map(plain).join(', ') || 'nobody yet'}\n`;
+  return `  ${'approved by'.padEnd(30)} ${release.approvedBy.map(plain).join(', ') || 'nobody yet'}\n`;
 }
 
 export const releaseCommands: readonly CommandSpec[] = [

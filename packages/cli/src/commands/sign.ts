@@ -12,16 +12,27 @@ import {
   type FunctionThresholds,
   type ImageView,
   type KeysAndThreshold,
+  sha256Hex,
 } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
-import { type Act, actWords, functionLifeSeconds, planSignature, type SigningPlan } from '../core/signing.ts';
+import {
+  type Act,
+  actWords,
+  functionLifeSeconds,
+  planSignature,
+  signedListLines,
+  type SigningPlan,
+} from '../core/signing.ts';
+import { manifestLines } from '../core/manifest-lines.ts';
+import { parseJson } from '../files.ts';
+import { withLock } from '../lock.ts';
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
 import type { Proposal, ServerApi } from '../server-api.ts';
 import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
 import { need, Stop, stop } from '../stop.ts';
-import { fetchRelease, manifestLines } from './release.ts';
+import { fetchRelease } from './release.ts';
 
 /** One act on its way: who signs what, for which product. */
 interface Session {
@@ -32,6 +43,16 @@ interface Session {
   readonly delegation: KeysAndThreshold;
   readonly verified: Verified;
   readonly key: StoredKey;
+}
+
+/**
+ * One act at a time from verifying to sending: two windows of one home would sign one number for two contents. Nobody
+ * is waited for, since the other window may wait at its prompt for hours.
+ */
+async function alone(context: Context, act: string, work: () => Promise<void>): Promise<void> {
+  // First of all, so that a folder that is no home is called that.
+  await context.home.settings();
+  await withLock(context.home, { name: 'signing.lock', act, waitMs: 0 }, work);
 }
 
 async function begin(context: Context): Promise<Session> {
@@ -145,7 +166,17 @@ function show(session: Session, act: Act, what: SigningPlan, details: string): v
     `${person?.name ?? 'unknown'} <${person?.holder ?? '?'}> for ${session.function} of ${session.product}` +
       `${view.demo ? ' (DEMO root)' : ''}: ${actWords(act)}`,
   ];
-  const changes = ['This signature changes:', ...what.changes.map(({ words }) => indent(words))];
+  const { timestamp } = view.state;
+  const list = {
+    function: session.function,
+    timestamp: timestamp === undefined ? undefined : Buffer.from(timestamp),
+    now: session.context.io.now(),
+  };
+  const changes = [
+    'This signature changes:',
+    ...what.changes.map(({ words }) => indent(words)),
+    ...signedListLines(list, what.releases),
+  ];
   out.show(`${lines.map(plain).join('\n')}\n${details}${changes.map(plain).join('\n')}\n`);
 }
 
@@ -177,7 +208,7 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   const signer = await context.ring.signer(session.key);
   const signature = signer.sign(what.draft.bytesToSign);
   const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
-  await burnNumber(context.home, verified.signer, session.function, what.draft.version);
+  await burnNumber(context.home, verified, session.function, what.draft.version);
   // Before the signature leaves: a use that nobody recorded must not be possible.
   const where = `${session.function} of ${product}, number ${what.draft.version}`;
   await context.ring.record(`${actWords(act)} as ${where}`, act.kind === 'withdraw' ? act.reason : undefined);
@@ -262,11 +293,24 @@ function stillToApprove(session: Session, act: Extract<Act, { kind: 'approve' }>
 
 async function runApprove(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
-  const session = await begin(context);
-  const { manifest, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
-  refuseOther(session, version, sha256);
-  const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
-  await sign(session, act, manifestLines(manifest, sha256));
+  await alone(context, `approve ${context.argument(0)} ${version}`, async () => {
+    const session = await begin(context);
+    const { whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+    refuseOther(session, version, sha256);
+    const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
+    await sign(session, act, manifestLines(whole, sha256, await earlierApproved(session, version)));
+  });
+}
+
+/** The newest release before this one that the function approves, for comparison; undefined when it is not served. */
+async function earlierApproved({ api, product, function: name, verified }: Session, version: number) {
+  const listed = verified.view.functions[name]?.releases.filter((entry) => entry.version < version) ?? [];
+  const newest = listed.toSorted((a, b) => b.version - a.version)[0];
+  if (newest === undefined) return undefined;
+  const text = (await api.release(product, newest.version))?.manifest;
+  // Only what was approved is compared with: another text of the server would mark the wrong fields.
+  if (text === undefined || sha256Hex(Buffer.from(text)) !== newest.sha256) return undefined;
+  return { version: newest.version, manifest: need(parseJson(text, 'the manifest')) };
 }
 
 /** Two functions must never approve two contents under one number: the server may show each of us another one. */
@@ -289,11 +333,15 @@ async function runWithdraw(context: Context): Promise<void> {
   if (reason === '' || reason.length > reasonCharactersMax) {
     stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason');
   }
-  await sign(await begin(context), { kind: 'withdraw', version, reason }, `  reason: ${plain(reason)}\n`);
+  await alone(context, `withdraw ${context.argument(0)} ${version}`, async () => {
+    await sign(await begin(context), { kind: 'withdraw', version, reason }, `  reason: ${plain(reason)}\n`);
+  });
 }
 
 async function runRenew(context: Context): Promise<void> {
-  await sign(await begin(context), { kind: 'renew' }, '');
+  await alone(context, `renew ${context.argument(0)}`, async () => {
+    await sign(await begin(context), { kind: 'renew' }, '');
+  });
 }
 
 const options = [

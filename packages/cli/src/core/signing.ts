@@ -36,6 +36,12 @@ const lifeLeftSecondsMin = daySeconds;
 /** Numbers burnt by proposals that were given up. More is a fast-forward, which would end the role (TUF 5.3.11). */
 const versionsSkippedMax = 100;
 
+/**
+ * Timestamps are signed on demand, so an honest server's is seconds old; an hour leaves room for clocks that differ.
+ * Their life (a day) would be no limit here, since an older one is refused as expired.
+ */
+const viewAgeSecondsMax = 3600;
+
 /** The one thing that a person wants to have done. */
 export type Act =
   | { readonly kind: 'approve'; readonly version: number; readonly length: number; readonly sha256: string }
@@ -66,6 +72,8 @@ export interface SigningPlan {
   readonly file: Uint8Array;
   readonly expires: UtcSeconds;
   readonly changes: readonly RoleChange[];
+  /** The whole list that is signed. */
+  readonly releases: FunctionView['releases'];
   /** Key ids that signed the proposal already. */
   readonly signedBy: readonly string[];
 }
@@ -137,7 +145,7 @@ function planOwn(input: SigningInput, held: Held, releases: Releases): Result<Si
   const draft = draftWith(input, releases, version, expires);
   const changes = describeChange(input.previous, draft.unsigned);
   if (!changes.ok) return changes;
-  return ok({ draft, file: draft.unsigned, expires, changes: changes.value, signedBy: [] });
+  return ok({ draft, file: draft.unsigned, expires, changes: changes.value, releases, signedBy: [] });
 }
 
 function planOffered(
@@ -165,7 +173,7 @@ function planOffered(
       `the proposal for ${input.function} carries this key's signature already`,
     );
   }
-  return ok({ draft: offered.value, file: proposal, expires, changes: changes.value, signedBy });
+  return ok({ draft: offered.value, file: proposal, expires, changes: changes.value, releases, signedBy });
 }
 
 /** Number and expiry are what a proposal may choose, within bounds. */
@@ -202,6 +210,44 @@ function refuseChange(input: SigningInput, changes: Result<readonly RoleChange[]
     `the server's proposal for ${input.function} is not just "${actWords(input.act)}"; ` +
     `signing it would do this: ${found === '' ? 'a change that has no words' : found}`;
   return fail('CLI_UNEXPECTED_CHANGE', message, input.function);
+}
+
+/**
+ * What a person must know besides the change: the whole list that the signature puts in force, and how old the view
+ * is from which it was made. A server that freezes the view has a release listed again that a colleague withdrew.
+ */
+export function signedListLines(
+  { function: name, timestamp, now }: SignedList,
+  releases: readonly { readonly version: number }[],
+): string[] {
+  const versions = releases.map(({ version }) => version).toSorted((a, b) => a - b);
+  const list = `Then ${name} approves in all: ${versions.length === 0 ? 'nothing' : versions.join(', ')}`;
+  const view = timestamp === undefined ? undefined : readRole(timestamp, 'the timestamp');
+  if (view?.ok !== true || view.value.kind !== 'timestamp') {
+    return [list, 'WARNING: how old this view of the repository is cannot be told'];
+  }
+  const ageSeconds = now - view.value.issued;
+  const asOf = new Date(view.value.issued * 1000).toISOString().replace('.000Z', 'Z');
+  const minutes = Math.max(0, Math.floor(ageSeconds / 60));
+  const lines = [list, `Seen as the server signed it at ${asOf}, ${minutes} min ago`];
+  if (ageSeconds < -viewAgeSecondsMax) {
+    return [
+      ...lines,
+      'WARNING: that is in the future: correct the clock of this machine first, or suspect the server',
+    ];
+  }
+  if (ageSeconds <= viewAgeSecondsMax) return lines;
+  return [
+    ...lines,
+    `WARNING: older than ${viewAgeSecondsMax / 60} min: the server may hide what others withdrew since; ask them first`,
+  ];
+}
+
+export interface SignedList {
+  readonly function: string;
+  /** The newest timestamp that was verified. */
+  readonly timestamp: Uint8Array | undefined;
+  readonly now: UtcSeconds;
 }
 
 /** The act as people say it. */
