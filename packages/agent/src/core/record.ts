@@ -6,7 +6,7 @@
  * durable in `durable/record-store.ts`, how it changes in `machine.ts`. The booted group is never in it: that is
  * the kernel's to say.
  */
-import type { GroupLetter } from '@airlock/trust';
+import { plainText, type GroupLetter } from '@airlock/trust';
 import type { AttemptState, DeviceCode, WrittenCode } from '@airlock/protocol';
 
 /** What a group holds, as far as it was proven by reading it back; undefined: nothing is proven. */
@@ -137,7 +137,7 @@ export function rememberRefusal(
 /** A reason that fits the record: one line of bounded length. */
 export function boundReason(reason: string): string {
   // Control characters could forge lines in a service technician's terminal.
-  const line = reason.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').trim();
+  const line = plainText(reason).trim();
   const cut = line.length <= reasonCharactersMax ? line : `${line.slice(0, reasonCharactersMax - 1)}…`;
   // The cut, or whoever sent the text, may leave half a character, which canonical JSON cannot say.
   return cut.toWellFormed();
