@@ -12,6 +12,7 @@ import { programDataGuard } from './adapters/data-hooks.ts';
 import { type HttpsTransport, httpsTransport } from './adapters/https-transport.ts';
 import { programInterlock } from './adapters/interlock.ts';
 import { nodeDisk } from './adapters/node-disk.ts';
+import { judgePlaces } from './adapters/places.ts';
 import {
   configuredSecureBoot,
   PlatformError,
@@ -158,6 +159,8 @@ export async function compose(
   tell: (line: string) => void,
   disk: Disk = nodeDisk(),
 ): Promise<Result<Composed>> {
+  const places = await judgePlaces(config);
+  if (!places.ok) return places;
   const platform = await loadPlatform(config);
   if (!platform.ok) return platform;
   const transport = await loadTransport(config, tell);

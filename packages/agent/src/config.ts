@@ -361,7 +361,12 @@ function readLimits(limits: ConfigField): AgentLimits {
       .map((day) => day.integer(0, 6));
     if (days.length === 0) field.at('days').refuse('at least one day, 0 (Sunday) to 6');
     const fromMinute = field.at('fromMinute').integer(0, 1439, 'minutes');
-    return { fromMinute, toMinute: field.at('toMinute').integer(0, 1440, 'minutes'), days };
+    const toMinute = field.at('toMinute').integer(0, 1440, 'minutes');
+    // `[from, from)` never opens: a device that is never updated, and a mistake for "the whole day".
+    if (toMinute === fromMinute) {
+      field.at('toMinute').refuse('another minute than fromMinute (the whole day is 0 to 1440)');
+    }
+    return { fromMinute, toMinute, days };
   });
   const count = (name: string, max: number, unit = ''): number | undefined =>
     limits.optional(name, (field) => field.integer(1, max, unit));

@@ -7,7 +7,15 @@
  */
 import type { DeviceCode, WrittenCode } from '@airlock/protocol';
 import { heldDeviceRecord, type ApprovedRelease, type GroupLetter, type Verdict } from '@airlock/trust';
-import { failuresOf, rememberRefusal, wasRefused, manifestUnknown, type Attempt } from './core/record.ts';
+import {
+  failuresOf,
+  manifestUnknown,
+  rememberRefusal,
+  wasRefused,
+  wastedFree,
+  wastedOf,
+  type Attempt,
+} from './core/record.ts';
 import { backoffSeconds, stricterRate } from './core/schedule.ts';
 import { createExecutor, type Executor } from './executor.ts';
 import type { Stop } from './executor-parts.ts';
@@ -46,6 +54,8 @@ export class PollingAgent {
   #release: ApprovedRelease | undefined;
   /** After a failed attempt the same release is not begun again before this moment. */
   #notBefore: { readonly manifestSha256: string; readonly monotonicMs: number } | undefined;
+  /** No attempt at all begins before this moment; `after`: the attempt whose end it was drawn for. */
+  #pause: { readonly after: string; readonly monotonicMs: number } | undefined;
   #waitingFor = '';
   #freezeTold = false;
   #confirmedTold = false;
@@ -94,6 +104,7 @@ export class PollingAgent {
   async poll(): Promise<PollOutcome> {
     const trust = this.#trust;
     if (trust === undefined) return failure('OTA_STATE_LOST', 'the trust state cannot be read');
+    this.#pauseAfterWasted();
     const busy = await this.#finishEarlier();
     if (busy !== undefined) return busy;
     let verdict: Verdict;
@@ -272,21 +283,41 @@ export class PollingAgent {
     const failedNow =
       lastResult?.version === this.#release?.manifest.version && lastResult?.code.startsWith('OTA_FAIL_');
     if (manifestSha256 !== undefined && failedNow === true) {
-      const { backoffSecondsMin, backoffSecondsMax } = { ...tuningDefault, ...this.#settings.tuning };
-      const limits = { secondsMin: backoffSecondsMin, secondsMax: backoffSecondsMax };
-      const failures = Math.max(1, failuresOf(record, manifestSha256));
-      const waitMs = 1000 * backoffSeconds(failures, limits, this.#ports.random.fraction());
-      this.#notBefore = { manifestSha256, monotonicMs: this.#ports.clock.monotonicMs() + waitMs };
+      // Spoilt bytes are no failure of the release, but fetching them again must not become a loop.
+      const failures = Math.max(1, failuresOf(record, manifestSha256), wastedOf(record));
+      this.#notBefore = { manifestSha256, monotonicMs: this.#afterBackoff(failures) };
     }
     return { kind: 'idle' };
   }
 
+  /**
+   * Whoever holds the director can assign and take back all day, and each time a group is fetched and rewritten. Drawn
+   * once for each attempt that ended, and again after a start: a restart must not be a way round it.
+   */
+  #pauseAfterWasted(): void {
+    const record = this.executor.record();
+    const after = record.lastResult?.attempt ?? '';
+    if (this.#pause?.after === after) return;
+    const steps = wastedOf(record) - wastedFree;
+    this.#pause = { after, monotonicMs: steps > 0 ? this.#afterBackoff(steps) : 0 };
+  }
+
+  #afterBackoff(failures: number): number {
+    const { backoffSecondsMin, backoffSecondsMax } = { ...tuningDefault, ...this.#settings.tuning };
+    const limits = { secondsMin: backoffSecondsMin, secondsMax: backoffSecondsMax };
+    const waitMs = 1000 * backoffSeconds(failures, limits, this.#ports.random.fraction());
+    return this.#ports.clock.monotonicMs() + waitMs;
+  }
+
   #backedOff(manifestSha256: string): Extract<Leave, { granted: false }> | undefined {
+    const now = this.#ports.clock.monotonicMs();
+    const by = 'back-off';
+    if (this.#pause !== undefined && this.#pause.monotonicMs > now) {
+      return { granted: false, by, reason: 'back-off after attempts that were cancelled or cut off' };
+    }
     const held = this.#notBefore;
-    if (held?.manifestSha256 !== manifestSha256) return undefined;
-    const leftMs = held.monotonicMs - this.#ports.clock.monotonicMs();
-    if (leftMs <= 0) return undefined;
-    return { granted: false, by: 'back-off', reason: 'back-off after a failed attempt' };
+    if (held?.manifestSha256 !== manifestSha256 || held.monotonicMs <= now) return undefined;
+    return { granted: false, by, reason: 'back-off after a failed attempt' };
   }
 
   async #judge(attempt: Attempt, verdict: Verdict) {

@@ -77,15 +77,21 @@ export function reporter(options: {
 
   return {
     async flush({ record, trust, now }) {
-      try {
-        await sendReport(reportOf(options, record, trust), now);
-        await sendLog(now);
-        return undefined;
-      } catch (error) {
-        return error instanceof TransportError ? `${error.code}: ${error.message}` : messageOf(error);
-      }
+      // Each by itself: a server that refuses the report must not keep the log from those who need it.
+      const report = await faultOf(() => sendReport(reportOf(options, record, trust), now));
+      const uploads = await faultOf(() => sendLog(now));
+      return report ?? uploads;
     },
   };
+}
+
+async function faultOf(work: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return error instanceof TransportError ? `${error.code}: ${error.message}` : messageOf(error);
+  }
 }
 
 function reportOf(

@@ -6,7 +6,7 @@
  * check.ts, inspect.ts and agent.ts.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { Failure, GroupLetter, Result } from '@airlock/trust';
+import { plainJson, plainText, type Failure, type GroupLetter, type Result } from '@airlock/trust';
 import { createAgent } from './agent.ts';
 import { nodeDisk } from './adapters/node-disk.ts';
 import { killRunningPrograms } from './adapters/programs.ts';
@@ -93,7 +93,7 @@ export async function main(words: readonly string[]): Promise<number> {
     async (options: Shared) => {
       code = await withConfig(options, async (config) => {
         const status = await inspect(config);
-        print(options.json === true ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status));
+        print(options.json === true ? `${plainJson(status, 2)}\n` : statusText(status));
         return exitCodes.done;
       });
     },
@@ -209,7 +209,7 @@ async function runCheck(config: AgentConfig, options: Shared): Promise<number> {
   };
   const answer = await checkOnce(config, warn);
   if (!answer.ok) return tellFailure(answer.error, exitCodes.refused);
-  print(`${options.json === true ? JSON.stringify(answer.value) : answer.value.words}\n`);
+  print(`${options.json === true ? plainJson(answer.value) : plainText(answer.value.words)}\n`);
   return answer.value.verdict === 'refused' ? exitCodes.refused : exitCodes.done;
 }
 
@@ -221,7 +221,7 @@ async function showLog(config: AgentConfig, options: Shared & { entries: number 
     );
     return exitCodes.refused;
   }
-  const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+  const lines = entries.map((entry) => `${plainJson(entry)}\n`).join('');
   print(options.json === true ? lines : logText(entries));
   return exitCodes.done;
 }
@@ -237,7 +237,7 @@ async function withConfig(
 
 /** One line for a failure; a wrong configuration has its own exit code wherever it is found. */
 function tellFailure(failure: Failure, code: number): number {
-  process.stderr.write(`airlock-agent: ${failure.code}: ${failure.message}\n`);
+  process.stderr.write(`airlock-agent: ${failure.code}: ${plainText(failure.message)}\n`);
   return failure.code === 'OTA_CONFIG' ? exitCodes.usage : code;
 }
 
@@ -245,17 +245,18 @@ function exitCodeFor(error: unknown): number {
   // Commander has written its line already; asking for help is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (error instanceof FloorStoreError) {
-    process.stderr.write(`airlock-agent: OTA_FAIL_FLOOR: ${error.message}\n`);
+    process.stderr.write(`airlock-agent: OTA_FAIL_FLOOR: ${plainText(error.message)}\n`);
     return exitCodes.failed;
   }
   if (error instanceof TransportError || error instanceof DiskError) {
-    process.stderr.write(`airlock-agent: ${error.code}: ${error.message}\n`);
+    process.stderr.write(`airlock-agent: ${error.code}: ${plainText(error.message)}\n`);
     return exitCodes.failed;
   }
   const system = error instanceof Error && 'code' in error && 'syscall' in error;
   const text =
     error instanceof Error ? (system ? error.message : (error.stack ?? error.message)) : String(error);
-  process.stderr.write(`airlock-agent: ${text}\n`);
+  const lines = text.split('\n').map(plainText);
+  process.stderr.write(`airlock-agent: ${lines.join('\n')}\n`);
   return system ? exitCodes.failed : exitCodes.broken;
 }
 

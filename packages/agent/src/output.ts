@@ -1,5 +1,10 @@
-/** Text for people: tables of `status` and `log`, and lines of the running agent. Decides nothing. */
+/**
+ * Text for people: tables of `status` and `log`, and lines of the running agent. Decides nothing.
+ *
+ * Keeps true: what a server, a file or an older agent's log says obeys no terminal and forges no line.
+ */
 import type { LogEntry } from '@airlock/protocol';
+import { plainJson, plainText } from '@airlock/trust';
 import { restoredWords } from './core/floor-seal.ts';
 import type { PollOutcome } from './agent.ts';
 import type { Inspection } from './inspect.ts';
@@ -13,7 +18,7 @@ export function instant(seconds: number): string {
 /** Two columns, the first one as wide as its longest word. */
 function columns(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${plainText(value)}\n`).join('');
 }
 
 export function statusText(status: Inspection): string {
@@ -93,7 +98,8 @@ export function logText(entries: readonly LogEntry[]): string {
       const to = entry.toVersion === undefined ? '' : ` ${entry.toVersion}`;
       const reason = entry.reason === '' ? '' : `  ${entry.reason}`;
       const sequence = String(entry.sequence).padStart(6);
-      return `${sequence}  ${instant(entry.time)}  ${entry.code.padEnd(22)}${from}${to}${reason}\n`;
+      const line = `${sequence}  ${instant(entry.time)}  ${entry.code.padEnd(22)}${from}${to}${reason}`;
+      return `${plainText(line)}\n`;
     })
     .join('');
 }
@@ -112,5 +118,5 @@ export type Level = 'info' | 'warning' | 'error';
 /** One line of the running agent, on stderr: plain, or JSON for collectors. Never given a secret. */
 export function lineOf(level: Level, text: string, json: boolean): string {
   const time = new Date().toISOString();
-  return json ? `${JSON.stringify({ time, level, text })}\n` : `${time} ${level} ${text}\n`;
+  return json ? `${plainJson({ time, level, text })}\n` : `${time} ${level} ${plainText(text)}\n`;
 }

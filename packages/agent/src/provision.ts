@@ -20,6 +20,7 @@ import {
   trustLimits,
 } from '@airlock/trust';
 import { nodeDisk } from './adapters/node-disk.ts';
+import { judgePlaces } from './adapters/places.ts';
 import { prepareTpmCounter } from './adapters/tpm-floor.ts';
 import { bootControlOf, floorStoreOf, readBounded } from './compose.ts';
 import type { AgentConfig } from './config.ts';
@@ -59,6 +60,8 @@ export async function provision(
   input: ProvisionInput,
   disk: Disk,
 ): Promise<Result<Provisioned>> {
+  const places = await judgePlaces(config);
+  if (!places.ok) return places;
   const free = await refuseExisting(config, disk);
   if (!free.ok) return free;
   const text = async (file: string, bytesMax: number, expected: string): Promise<Result<string>> => {

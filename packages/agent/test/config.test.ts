@@ -67,6 +67,11 @@ test('TEST-OTA-353 REQ-OTA-OPS-01: configuration, any field wrong: one line with
     ['server.url', 'not an address', /server\.url/],
     ['server.tlsMin', '1.1', /server\.tlsMin: expected "1.3" or "1.2"/],
     ['server.password', 'x', /server\.password: is not a field/],
+    [
+      'limits',
+      { window: { fromMinute: 60, toMinute: 60, days: [0] } },
+      /limits\.window\.toMinute: expected another minute than fromMinute/,
+    ],
     ['slots', {}, /slots: expected 1 to 16 entries/],
     ['slots', { 'Root FS': { A: 'a', B: 'b' } }, /slots: expected a lower-case name/],
     ['slots.rootfs.C', 'c', /slots\.rootfs\.C: is not a field/],

@@ -79,7 +79,8 @@ export const deviceCodes = {
   },
   OTA_FAIL_HASH: {
     summary: 'The bytes fetched do not have the hash that the manifest gives (result).',
-    remedy: 'The blob at the server or the path to it is damaged; upload the image again.',
+    remedy:
+      'The blob at the server or the path to it is damaged; upload the image again. The device tries on, at growing intervals.',
     decidedIn: 'packages/agent/src/durable/slot-writer.ts#writeSlot',
   },
   OTA_FAIL_WRITE: {

@@ -21,10 +21,15 @@ export const wireLimits = {
   /** Nonce of a time request: 128 bits at least, in base64url or hex; the same as trust signs. */
   noncePattern: '^[A-Za-z0-9_-]{22,128}$',
   /**
-   * A check-in answer after years on a shelf: 64 roots of 64 kB would be 4 MB, plus 17 roles of 256 kB; a server
-   * sends at most so many bytes of files and the device asks again for the rest.
+   * A check-in answer after years on a shelf: 2 MB of roots (the server cuts them there, and the device asks again),
+   * 17 roles, two snapshots and a director's targets of 256 kB each at their very most, a policy and manifests are
+   * 7.5 MB, and JSON's quoting adds a tenth. A device with 512 MB of memory can hold it several times over.
    */
-  checkInAnswerBytesMax: 10_000_000,
+  checkInAnswerBytesMax: 8 << 20,
+  /** Nesting of that answer: two levels today, the rest is room for what a newer server may add. */
+  checkInDepthMax: 4,
+  /** Values in it: the files at most, each a text, and a few beside them. */
+  checkInValuesMax: 600,
   /** JSON bodies of the management API: one role file of 256 kB as an escaped string, doubled at worst. */
   managementBodyBytesMax: 600_000,
   /** A policy file, as trust limits it. */

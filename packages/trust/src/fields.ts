@@ -6,6 +6,7 @@
  * on own properties only, so that a key such as `constructor` never finds the prototype's.
  */
 import { trustLimits } from './limits.ts';
+import { escapedName } from './plain-text.ts';
 import { fail, ok, type Result } from './result.ts';
 
 /** A JSON object as `JSON.parse` makes it. */
@@ -190,7 +191,8 @@ export class Field {
   }
 
   private child(name: string): string {
-    const safe = name.length > 80 ? `${name.slice(0, 80)}...` : name;
+    // Names stand here before any signature is checked.
+    const safe = escapedName(name);
     return this.path === '' ? safe : `${this.path}.${safe}`;
   }
 }

@@ -22,6 +22,7 @@ export {
   sealSaltBytes,
 } from './key-file.ts';
 export { type SignedEnvelope, readEnvelopeUnverified, signEnvelope, verifyEnvelope } from './envelope.ts';
+export { plainJson, plainText } from './plain-text.ts';
 export { parseRaw } from './raw.ts';
 export { formatInstant, parseInstant } from './instant.ts';
 export {

@@ -12,12 +12,16 @@ import { BadVersionError, ExpiredMetadataError, RepositoryError } from 'tuf-js/d
 import { TrustedMetadataStore } from 'tuf-js/dist/store.js';
 import { sha256Hex, tufCanonicalBytes } from './canonical.ts';
 import { trustLimits } from './limits.ts';
+import { plainText } from './plain-text.ts';
 import { parseRaw } from './raw.ts';
 import { fail, ok, type Failure, type Result, type UtcSeconds } from './result.ts';
 import { checkRole, type RoleView, type RootView } from './read.ts';
 import { checkRootSeparation } from './separation.ts';
 import type { RepositoryState, RoleMemory } from './types.ts';
 import type { Owner } from './write.ts';
+
+/** Characters kept of what tuf-js says; its own sentences are shorter. */
+const reasonCharactersMax = 300;
 
 /** What is asked of the caller; `check.ts` makes `TrustStep`s of it. */
 export type RepositoryStep =
@@ -193,7 +197,10 @@ export function guarded<T>(role: string, call: () => T): Result<T> {
   try {
     return ok(call());
   } catch (error) {
-    return fail(codeOf(error), `${role}: ${error instanceof Error ? error.message : 'refused'}`, role);
+    // tuf-js may quote what it refuses.
+    const reason =
+      error instanceof Error ? plainText(error.message.slice(0, reasonCharactersMax)) : 'refused';
+    return fail(codeOf(error), `${role}: ${reason}`, role);
   }
 }
 

@@ -6,7 +6,7 @@
  * What the files of a check-in mean is left to trust, which has a limit for each of its own.
  */
 import type { IncomingMessage } from 'node:http';
-import type { CheckInAnswer } from '@airlock/protocol';
+import { type CheckInAnswer, wireLimits } from '@airlock/protocol';
 import { TransportError } from '../ports/platform.ts';
 
 export interface BodyLimits {
@@ -85,6 +85,8 @@ export async function readBody(
 export function parseCheckInAnswer(body: Uint8Array, where: string): CheckInAnswer {
   const bad = (what: string): TransportError =>
     new TransportError('OTA_SERVER_ANSWER', `${where}: check-in: ${what}`);
+  const excess = excessOf(body);
+  if (excess !== undefined) throw bad(excess);
   const value = parseJson(body);
   if (!isObject(value)) throw bad('expected a JSON object');
   const { etag, files, deviceRecord } = value;
@@ -121,6 +123,33 @@ export function textOf(body: Uint8Array, where: string): string {
   } catch {
     throw new TransportError('OTA_SERVER_ANSWER', `${where}: the answer is not UTF-8`);
   }
+}
+
+/**
+ * What a body has too much of for `JSON.parse`, which needs up to a hundred bytes of memory for each byte of `[[[[` or
+ * `{},{},`: a few megabytes of them would end the agent, and the kernel might choose another program's memory to end.
+ * Counted in the bytes: up to its first error, a parser sees the same brackets and commas as are counted here.
+ */
+function excessOf(body: Uint8Array): string | undefined {
+  const { checkInDepthMax, checkInValuesMax } = wireLimits;
+  let depth = 0;
+  let values = 1;
+  let inString = false;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (inString) {
+      if (byte === 0x5c) at += 1;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) inString = true;
+    else if (byte === 0x7b || byte === 0x5b) {
+      depth += 1;
+      values += 1;
+    } else if (byte === 0x7d || byte === 0x5d) depth -= 1;
+    else if (byte === 0x2c) values += 1;
+    if (depth > checkInDepthMax) return `expected at most ${checkInDepthMax} levels`;
+    if (values > checkInValuesMax) return `expected at most ${checkInValuesMax} values`;
+  }
+  return undefined;
 }
 
 function parseJson(body: Uint8Array): unknown {

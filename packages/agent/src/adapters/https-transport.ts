@@ -9,7 +9,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
-import { encodeCheckIn } from '@airlock/protocol';
+import { encodeCheckIn, wireLimits } from '@airlock/protocol';
 import { TransportError, type Transport } from '../ports/platform.ts';
 import { expectStatus, parseCheckInAnswer, parseLogAnswer, readBody, textOf } from './http-answer.ts';
 import { gather } from './piece-gatherer.ts';
@@ -40,10 +40,9 @@ export interface TransportLimits {
 const transportLimitsDefault: TransportLimits = {
   connectMilliseconds: 20_000,
   idleMilliseconds: 30_000,
-  // 16 MiB at 64 kB/s are four minutes.
+  // 8 MiB at 32 kB/s are a little over four minutes.
   bodyMilliseconds: 300_000,
-  // Above what a server sends in one answer (10 MB of files, wireLimits) with JSON's quoting on top.
-  checkInBytesMax: 16 << 20,
+  checkInBytesMax: wireLimits.checkInAnswerBytesMax,
   // A signed time has 600 bytes, the answer to a log batch less.
   smallBytesMax: 4_000,
 };

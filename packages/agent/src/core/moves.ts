@@ -10,6 +10,8 @@ import { nextCounter } from './floor-seal.ts';
 import {
   boundReason,
   countFailure,
+  countWasted,
+  forgetWasted,
   isInTrial,
   type Attempt,
   type DeviceState,
@@ -158,6 +160,7 @@ export function confirmRecord(record: DeviceState, attempt: Attempt, facts: Fact
     confirmed: { group: attempt.group, ...installed },
     groups: { ...record.groups, [attempt.group]: installed },
     floor,
+    failures: forgetWasted(record),
     ...nextCounter(record, floor, facts.sealed),
   };
   const dropped: readonly Effect[] = facts.fallbackAllowed
@@ -247,16 +250,23 @@ export function carryOnFailing(record: DeviceState, attempt: Attempt, facts: Fac
   };
 }
 
-/** Fail (f). What the server or the network did is not the release's fault and is not counted against it. */
+/**
+ * Ended by what the server or the network did: not the release's fault, and not counted against it - else whoever
+ * spoils bytes on the way a few times would bar a good release for good. `OTA_FAIL_HASH` is said of bytes that came
+ * over the wire only; of the medium it is `OTA_FAIL_READBACK`.
+ */
+const wireCodes: readonly string[] = ['OTA_FAIL_DOWNLOAD', 'OTA_FAIL_HASH'];
+
+/** Fail (f). What was no fault of the release is counted for the device, which slows down its next attempts. */
 export function settleFailure(record: DeviceState, attempt: Attempt): Taken {
   const { attempt: _attempt, failing, ...rest } = record;
   const { code, reason } = failing ?? { code: 'OTA_FAIL_STATE' as const, reason: 'unknown' };
-  const counts = code === 'OTA_NOT_TRIED' || (code.startsWith('OTA_FAIL_') && code !== 'OTA_FAIL_DOWNLOAD');
+  const counts = code === 'OTA_NOT_TRIED' || (code.startsWith('OTA_FAIL_') && !wireCodes.includes(code));
   const next: DeviceState = {
     ...rest,
     state: 'Idle',
     lastResult: { attempt: attempt.id, version: attempt.version, code, reason },
-    failures: counts ? countFailure(record, attempt.manifestSha256) : record.failures,
+    failures: counts ? countFailure(record, attempt.manifestSha256) : countWasted(record),
   };
   return { record: next, effects: [{ kind: 'write-record', step: 'fail.f', record: next }] };
 }

@@ -6,7 +6,7 @@
  * durable in `durable/record-store.ts`, how it changes in `machine.ts`. The booted group is never in it: that is
  * the kernel's to say.
  */
-import type { GroupLetter } from '@airlock/trust';
+import { plainText, type GroupLetter } from '@airlock/trust';
 import type { AttemptState, DeviceCode, WrittenCode } from '@airlock/protocol';
 
 /** What a group holds, as far as it was proven by reading it back; undefined: nothing is proven. */
@@ -68,7 +68,7 @@ export interface DeviceState {
   /** Present in `Failing` only. */
   readonly failing?: FailReason;
   readonly lastResult?: AttemptResult;
-  /** Failed attempts by manifest, newest last. */
+  /** Failed attempts by manifest, newest last; under `wastedName`, attempts in a row that were no release's fault. */
   readonly failures: readonly { readonly manifestSha256: string; readonly count: number }[];
   /** Refusals already logged, newest last. */
   readonly refusals: readonly { readonly manifestSha256: string; readonly code: WrittenCode }[];
@@ -78,6 +78,18 @@ export interface DeviceState {
 export const failuresMax = 8;
 /** Refusals remembered: one that was forgotten is logged again, which is all that happens. */
 export const refusalsMax = 8;
+/**
+ * Stands in `failures` for no manifest: nobody can make one with this hash. A field of its own would be a new format
+ * of the record; an older agent keeps this entry and never asks for it.
+ */
+export const wastedName = 'f'.repeat(64);
+/** Counted no further: the back-off has long reached its bound. */
+const wastedMax = 16;
+/**
+ * Wasted attempts in a row before the device takes its time with the next one. Whoever assigns the wrong release takes
+ * it back once, and perhaps once more; whoever does it all day rewrites the slots until the flash is worn.
+ */
+export const wastedFree = 2;
 /** Longest reason kept; longer ones are cut. */
 export const reasonCharactersMax = 200;
 /** Held where there is no trust state to say the number of the device record: none is higher. */
@@ -122,6 +134,21 @@ export function countFailure(record: DeviceState, manifestSha256: string): Devic
   return [...others, { manifestSha256, count }].slice(-failuresMax);
 }
 
+/** Attempts in a row that ended without a confirmed release and by no fault of theirs. */
+export function wastedOf(record: DeviceState): number {
+  return failuresOf(record, wastedName);
+}
+
+/** One more of them. */
+export function countWasted(record: DeviceState): DeviceState['failures'] {
+  return wastedOf(record) < wastedMax ? countFailure(record, wastedName) : record.failures;
+}
+
+/** A release was confirmed: the row is over. */
+export function forgetWasted({ failures }: DeviceState): DeviceState['failures'] {
+  return failures.filter(({ manifestSha256 }) => manifestSha256 !== wastedName);
+}
+
 export function wasRefused(record: DeviceState, manifestSha256: string, code: DeviceCode): boolean {
   return record.refusals.some((entry) => entry.manifestSha256 === manifestSha256 && entry.code === code);
 }
@@ -137,7 +164,7 @@ export function rememberRefusal(
 /** A reason that fits the record: one line of bounded length. */
 export function boundReason(reason: string): string {
   // Control characters could forge lines in a service technician's terminal.
-  const line = reason.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').trim();
+  const line = plainText(reason).trim();
   const cut = line.length <= reasonCharactersMax ? line : `${line.slice(0, reasonCharactersMax - 1)}…`;
   // The cut, or whoever sent the text, may leave half a character, which canonical JSON cannot say.
   return cut.toWellFormed();

@@ -36,7 +36,7 @@ export interface EventLog {
   sha256Of(sequence: number): string;
   /** Code of the newest entry. */
   newestCode(): WrittenCode | undefined;
-  /** Entries after `sequence`, oldest first, at most so many. */
+  /** Entries after `sequence`, oldest first, one unbroken chain, at most so many; what cannot be read is left out. */
   after(sequence: number, entriesMax: number): Promise<readonly LogEntry[]>;
   /** Whether the whole file was missing or damaged when it was opened: what it held is lost. */
   readonly begunAnew: boolean;
@@ -72,7 +72,7 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
   const places = Math.floor(file.sizeBytes / logCellBytes);
   if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
   const recovered = await readCells(file, places);
-  return ringLog(file, path, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
+  return ringLog(file, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
 }
 
 /** What is remembered of an entry; texts stay on the disk. */
@@ -160,10 +160,12 @@ function knownOf(entry: LogEntry): Known {
   return isResult(entry) && entry.attempt !== undefined ? { ...known, result: entry.attempt } : known;
 }
 
-function ringLog(file: DiskFile, path: string, places: number, recovered: Recovered): EventLog {
+function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog {
   const known = [...recovered.known];
   let uploaded = recovered.uploaded;
   let brokenBefore = recovered.brokenBefore;
+  /** Entries that could not be read for an upload, not announced yet. */
+  let unreadable: { readonly first: number; readonly last: number } | undefined;
   /** Up to here a gap was announced already. */
   let announced = 0;
   const head = () => {
@@ -184,7 +186,22 @@ function ringLog(file: DiskFile, path: string, places: number, recovered: Recove
     known.push(knownOf(entry));
     if (known.length > places) known.shift();
   };
+  const writeGap = async (event: LogEvent, first: number, last: number): Promise<void> => {
+    await write({
+      time: event.time,
+      bootId: event.bootId,
+      code: 'OTA_LOG_GAP',
+      reason: `entries ${first} to ${last} may be missing`,
+      facts: { first, last },
+    });
+  };
   const announceGap = async (event: LogEvent): Promise<void> => {
+    if (unreadable !== undefined) {
+      const { first, last } = unreadable;
+      unreadable = undefined;
+      announced = Math.max(announced, last);
+      await writeGap(event, first, last);
+    }
     const first = Math.max(uploaded, announced) + 1;
     // The entry about to be overwritten; with the gap entry itself, two of them.
     const lost = brokenBefore === undefined ? head().sequence + 2 - places : brokenBefore - 1;
@@ -193,13 +210,7 @@ function ringLog(file: DiskFile, path: string, places: number, recovered: Recove
     // A whole quarter of the ring at once, else every entry would need a gap entry of its own.
     const last = Math.min(lost + Math.floor(places / 4), head().sequence);
     announced = Math.max(lost, last);
-    await write({
-      time: event.time,
-      bootId: event.bootId,
-      code: 'OTA_LOG_GAP',
-      reason: `entries ${first} to ${announced} may be missing`,
-      facts: { first, last: announced },
-    });
+    await writeGap(event, first, announced);
   };
   return {
     head,
@@ -216,13 +227,16 @@ function ringLog(file: DiskFile, path: string, places: number, recovered: Recove
     },
     newestCode: () => known.at(-1)?.code,
     async after(sequence, entriesMax) {
-      const wanted = known.filter((entry) => entry.sequence > sequence).slice(0, entriesMax);
       const entries: LogEntry[] = [];
-      for (const { sequence: one } of wanted) {
-        const cell = decodeLogCell(await file.read((one % places) * logCellBytes, logCellBytes));
-        if (cell?.entry.sequence !== one)
-          throw new DiskError('OTA_DISK_READ', path, `entry ${one} cannot be read`);
-        entries.push(cell.entry);
+      for (const { sequence: one } of known) {
+        if (one <= sequence) continue;
+        const [cell] = (await readSome(file, one % places, 1)).cells;
+        if (cell?.entry.sequence === one) entries.push(cell.entry);
+        // The next entry announces the gap; the others are not held up.
+        else if (one > announced) unreadable = { first: unreadable?.first ?? one, last: one };
+        // No gap within: what is sent at once is one chain.
+        const ends = cell?.entry.sequence !== one && entries.length > 0;
+        if (ends || entries.length === entriesMax) break;
       }
       return entries;
     },
