@@ -8,6 +8,7 @@ import { startProcess } from '../processes.ts';
 import { writeDeviceConfig } from '../virtual-device/device-config.ts';
 import { type DeviceFolder, deviceFolder, makeDeviceFolder } from '../virtual-device/device-folder.ts';
 import { LogReader } from '../virtual-device/device-view.ts';
+import type { WatchdogSeconds } from '../virtual-device/virtual-watchdog.ts';
 import { VirtualDevice } from '../virtual-device/virtual-device.ts';
 import type { Company, Release } from './company.ts';
 
@@ -23,6 +24,7 @@ export interface MakeDeviceOptions {
   readonly volatile?: boolean;
   readonly seed?: number;
   readonly serverUrl?: string;
+  readonly watchdog?: WatchdogSeconds;
   readonly onLine?: (line: string) => void;
 }
 
@@ -56,6 +58,7 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     from: join(given, 'agent.json'),
     folder,
     ...(options.serverUrl === undefined ? {} : { serverUrl: options.serverUrl }),
+    ...(options.watchdog === undefined ? {} : { watchdogTimeoutSeconds: options.watchdog.timeoutSeconds }),
   });
   await provision(options, folder, given);
   const virtual = new VirtualDevice({
@@ -63,6 +66,7 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     folder,
     volatile: options.volatile === true,
     seed: options.seed ?? 1,
+    ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
   const log = new LogReader(folder.stateFolder);

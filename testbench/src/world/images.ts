@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '@airlock/agent/bundle';
 import { writeImage } from '../images.ts';
-import { brokenAgent, demoPrograms } from '../programs.ts';
+import { brokenAgent, demoPrograms, type SelfTestKind } from '../programs.ts';
 import { product } from './company.ts';
 
 /** Small images keep refusals fast; what is refused does not depend on size. */
@@ -16,7 +16,7 @@ export interface ImageRequest {
   readonly version: number;
   /** `real`: as shipped. `volatile`: the same with its disk replaced. `broken`: ends at once. */
   readonly agent?: 'real' | 'volatile' | 'broken';
-  readonly selfTest?: 'passes' | 'fails';
+  readonly selfTest?: SelfTestKind;
   readonly fillerBytes?: number;
   /** A file or folder of real software to carry. */
   readonly payload?: string;
