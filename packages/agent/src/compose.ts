@@ -31,7 +31,7 @@ import { bootFileControl } from './durable/boot-file.ts';
 import type { BootControl } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
 import type { Clock, FloorStore, Platform } from './ports/platform.ts';
-import { trialMarginSeconds } from './executor-watchdog.ts';
+import { marginSecondsOf } from './executor-watchdog.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 import { agentVersion } from './version.ts';
 
@@ -225,7 +225,7 @@ function programPorts(
 function marginOf({ interlock, bootControl, tpm }: AgentConfig): number {
   const boot = bootControl.kind === 'file' ? 0 : bootControl.timeLimitSeconds;
   // Read, and three tries to disarm; the counter of the TPM is read and incremented at most once each.
-  return trialMarginSeconds([
+  return marginSecondsOf([
     interlock === 'none' ? 0 : interlock.timeLimitSeconds,
     4 * boot,
     2 * (tpm?.timeLimitSeconds ?? 0),

@@ -107,6 +107,6 @@ export class TrialWatch {
 }
 
 /** How long the programs may take that run in a trial beside the self-test, each within its own limit, and the rest. */
-export function trialMarginSeconds(programLimitsSeconds: readonly number[]): number {
+export function marginSecondsOf(programLimitsSeconds: readonly number[]): number {
   return programLimitsSeconds.reduce((sum, seconds) => sum + seconds, trialMarginSecondsDefault);
 }
