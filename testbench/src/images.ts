@@ -20,8 +20,8 @@ export interface ImageOptions {
   readonly agentBundle: Uint8Array;
   readonly product: string;
   readonly version: number;
-  /** Program name to its text, put beside the agent. */
-  readonly programs: Readonly<Record<string, string>>;
+  /** Program name to its text or bytes, put beside the agent. */
+  readonly programs: Readonly<Record<string, string | Uint8Array>>;
   /** A file or a folder taken as it is. */
   readonly payload?: string;
   /** Seeded filler in the payload, different for each version: what changed between versions. */
@@ -36,7 +36,7 @@ export async function writeImage(options: ImageOptions): Promise<void> {
   await add(tar, agentEntry, options.agentBundle);
   await add(tar, 'airlock-image.json', Buffer.from(identity));
   for (const name of Object.keys(options.programs).sort())
-    await add(tar, name, Buffer.from(options.programs[name] ?? ''));
+    await add(tar, name, Buffer.from(options.programs[name] ?? []));
   await add(tar, `${payloadFolder}filler.bin`, filler(options.fillerBytes, options.version));
   if (options.payload !== undefined) await addTree(tar, options.payload);
   tar.finalize();

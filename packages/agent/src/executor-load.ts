@@ -66,6 +66,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
     notes.push({ code: 'OTA_STATE_LOST', reason: 'the trust state cannot be read' });
   else notes.push(...(await repairTrust(trusts, heldTrust)));
   notes.push(...(await repairManifest(manifests, held?.record, trust)));
+  if (log.begunAnew) await noteLogLost(ports, log, trust);
   const base = { records, manifests, trustStore: trusts, trust, log, watch, notes };
   const deviceRecord = deviceRecordOf(trust);
   if (held !== undefined) {
@@ -154,6 +155,18 @@ async function repairManifest(
     return [repaired('a manifest was damaged')];
   } catch (error) {
     return [{ code: 'OTA_FAIL_STATE', reason: `a manifest: ${messageOf(error)}` }];
+  }
+}
+
+/** At once, not as one of the notes: a lost record may restart the device before those are written. */
+async function noteLogLost(ports: AgentPorts, log: EventLog, trust: TrustState | undefined): Promise<void> {
+  const time = Math.max(trust?.timeLowerBound ?? 0, ports.clock.now());
+  const event = { time, bootId: ports.platform.bootId, code: 'OTA_LOG_GAP' } as const;
+  try {
+    await log.append({ ...event, reason: 'the log was lost and begins anew' });
+  } catch (error) {
+    // A log that cannot be written keeps no device from starting.
+    messageOf(error);
   }
 }
 

@@ -87,9 +87,9 @@ export class PollingAgent {
   }
 
   async tellServer(): Promise<void> {
-    if (this.#trust === undefined) return;
-    const record = this.executor.record();
-    await this.#reporter.flush({ record, trust: this.#trust.state(), now: this.#now() });
+    // Also without a trust state: that it is lost is what the server must hear.
+    const [record, trust] = [this.executor.record(), this.#trust?.state()];
+    await this.#reporter.flush({ record, trust, now: this.#now() });
   }
 
   async poll(): Promise<PollOutcome> {

@@ -24,7 +24,8 @@ export interface Reporter {
   /** Sends what is new. Never throws for what a network or a medium does; answers why it could not, if so. */
   flush(state: {
     readonly record: DeviceState;
-    readonly trust: TrustState;
+    /** undefined when it is lost. */
+    readonly trust: TrustState | undefined;
     readonly now: UtcSeconds;
   }): Promise<string | undefined>;
 }
@@ -90,11 +91,11 @@ export function reporter(options: {
 function reportOf(
   options: { readonly ports: AgentPorts; readonly settings: AgentSettings; readonly log: EventLog },
   record: DeviceState,
-  trust: TrustState,
+  trust: TrustState | undefined,
 ): Omit<DeviceReport, 'sequence' | 'time'> {
   const { platform } = options.ports;
   const { attempt, lastResult } = record;
-  const deviceRecord = heldDeviceRecord(trust);
+  const deviceRecord = trust === undefined ? undefined : heldDeviceRecord(trust);
   const { group: confirmedGroup, ...confirmed } = record.confirmed;
   return {
     schema: 'airlock-report/1',
@@ -116,7 +117,7 @@ function reportOf(
       ? {}
       : { attempt: { id: attempt.id, version: attempt.version, manifestSha256: attempt.manifestSha256 } }),
     ...(lastResult === undefined ? {} : { lastResult }),
-    deviceRecord: deviceRecord.ok ? deviceRecord.value.number : 0,
+    deviceRecord: deviceRecord?.ok === true ? deviceRecord.value.number : 0,
     agent: options.settings.agentVersion,
     logHead: options.log.head(),
   };

@@ -30,7 +30,10 @@ const nonceBytes = 16;
 
 export interface TrustClient {
   state(): TrustState;
-  /** Reference time: the largest of lower bound and clock, or the director's signed time once it was needed. */
+  /**
+   * Reference time: the clock, or the director's signed time once it was needed; but never less than the lower bound
+   * and what this start has run since it was learned.
+   */
   now(): UtcSeconds;
   /** One conditional request, and the check of what came. Throws TransportError and DiskError. */
   refresh(): Promise<Verdict>;
@@ -69,6 +72,8 @@ class Client implements TrustClient {
   #timeSignedUntold = false;
   #timeAskedMs: number | undefined;
   #heardMs: number;
+  /** When the lower bound was learned in this start: true time has passed it by at least what went by since. */
+  #boundMs: number;
   /** Where in the last half of their life the timestamps held are asked for anew; drawn once for each pair. */
   #renewal = { of: '', fraction: 0 };
 
@@ -78,6 +83,7 @@ class Client implements TrustClient {
     this.#store = options.store;
     this.#state = options.state;
     this.#heardMs = options.ports.clock.monotonicMs();
+    this.#boundMs = this.#heardMs;
   }
 
   state(): TrustState {
@@ -86,10 +92,10 @@ class Client implements TrustClient {
 
   now(): UtcSeconds {
     const { clock } = this.#ports;
-    const { timeLowerBound } = this.#state;
-    if (this.#signedTime === undefined) return Math.max(timeLowerBound, clock.now());
-    const passed = Math.floor((clock.monotonicMs() - this.#signedTime.atMs) / 1000);
-    return Math.max(timeLowerBound, this.#signedTime.time + passed);
+    // Whoever signs an old time with a stolen key holds nothing fresh for longer than its own life.
+    const bound = this.#state.timeLowerBound + this.#secondsSince(this.#boundMs);
+    if (this.#signedTime === undefined) return Math.max(bound, clock.now());
+    return Math.max(bound, this.#signedTime.time + this.#secondsSince(this.#signedTime.atMs));
   }
 
   async refresh(): Promise<Verdict> {
@@ -108,8 +114,11 @@ class Client implements TrustClient {
   }
 
   silenceSeconds(): number {
-    const sinceHeard = (this.#ports.clock.monotonicMs() - this.#heardMs) / 1000;
-    return Math.max(sinceHeard, this.now() - this.#state.timeLowerBound);
+    return Math.max(this.#secondsSince(this.#heardMs), this.now() - this.#state.timeLowerBound);
+  }
+
+  #secondsSince(ms: number): number {
+    return Math.floor((this.#ports.clock.monotonicMs() - ms) / 1000);
   }
 
   takeTimeSigned(): UtcSeconds | undefined {
@@ -142,6 +151,7 @@ class Client implements TrustClient {
 
   async #keep(state: TrustState): Promise<void> {
     await this.#store.keep(state);
+    if (state.timeLowerBound > this.#state.timeLowerBound) this.#boundMs = this.#ports.clock.monotonicMs();
     this.#state = state;
   }
 
@@ -150,9 +160,10 @@ class Client implements TrustClient {
     const { clock, random, transport } = this.#ports;
     const askedMs = this.#timeAskedMs;
     if (askedMs !== undefined && clock.monotonicMs() - askedMs < timeAskedAgainMs) return false;
-    this.#timeAskedMs = clock.monotonicMs();
     const nonce = hex(random.bytes(nonceBytes));
     const text = await transport.signedTime(nonce);
+    // Only an answer counts: one that was lost on the way must not cost an hour.
+    this.#timeAskedMs = clock.monotonicMs();
     const answer = verifyTimeAnswer(new TextEncoder().encode(text), {
       directorRootText: this.#state.director.root,
       device: this.#identity.device,

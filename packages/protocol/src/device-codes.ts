@@ -186,8 +186,8 @@ export const deviceCodes = {
     decidedIn: 'packages/agent/src/provision.ts#verifyInstalled',
   },
   OTA_LOG_GAP: {
-    summary: 'Entries were dropped to keep the log within its size.',
-    remedy: 'Nothing to do; the gap is signed.',
+    summary: 'Entries were dropped to keep the log within its size, or lost with their medium.',
+    remedy: 'Nothing to do, the gap is signed; if the log was lost, check the storage.',
     decidedIn: 'packages/agent/src/durable/event-log.ts#announceGap',
   },
   OTA_CONFIG: {

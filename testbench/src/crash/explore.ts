@@ -20,6 +20,8 @@ import {
   brokenUnder,
   lostWithCopy,
   unprovenStaged,
+  unsealed,
+  unsettled,
   type Violation,
 } from './invariants.ts';
 import { type Chains, chains, restOf } from './liveness.ts';
@@ -186,6 +188,8 @@ class Graph {
     const { durable } = after.disk;
     const waiting = newest(recordCopies(durable))?.state;
     if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
+    const loose = unsettled(durable, after.counter);
+    if (loose !== undefined) this.#fail(node, name, loose);
     for (const { what, medium } of rotsOfCopies(durable)) {
       const how = `${name}: rest, and ${what}`;
       const lost = lostWithCopy(durable, medium);
@@ -206,7 +210,8 @@ class Graph {
     if (known !== undefined) return known;
     const index = this.#queue.length;
     this.#known.set(key, index);
-    const inItself = brokenIn(durable, world) ?? unprovenStaged(durable, world);
+    const inItself =
+      brokenIn(durable, world) ?? unprovenStaged(durable, world) ?? unsealed(durable, state.counter);
     if (inItself !== undefined) this.#fail(from, how, inItself);
     this.#queue.push({ index, state, from, how, within });
     return index;

@@ -25,9 +25,16 @@ export function drawFaults(
   tell: (what: string) => void,
 ): FaultHook {
   let left = random.below(faultsPerBootMax + 1);
+  /** One of two copies in one boot: the loss of both is another promise, `OTA_STATE_LOST`. */
+  const unread = new Set<string>();
   const chance = 0.02 + 0.1 * random.fraction();
   return (operation, path, disk) => {
     if (left === 0 || random.fraction() > chance) return undefined;
+    // A copy that cannot be read is survived while the other one is as new: an earlier fault may have left it older.
+    if (operation === 'read' && isOfCopies(path)) {
+      if (unread.has(nameOfCopies(path)) || !alike(disk.live())) return undefined;
+      unread.add(nameOfCopies(path));
+    }
     left -= 1;
     // A drive that writes wrongly and says nothing: only reading back from the medium finds it. Slots have no copy.
     if (operation === 'write' && path.startsWith('/slots/') && random.fraction() < 0.5) {
@@ -50,7 +57,22 @@ export interface Rot {
 
 /** Everything that may rot on a device that is off, one at a time: only what has another copy, or is proven again. */
 export function rots(medium: Medium, world: World): readonly Rot[] {
-  return [...rotsOfCopies(medium), ...rotsOfStaged(medium, world)];
+  return [...(alike(medium) ? rotsOfCopies(medium) : []), ...rotsOfStaged(medium, world)];
+}
+
+function nameOfCopies(path: string): string {
+  return path.replace(/-[12]$/, '');
+}
+
+function isOfCopies(path: string): boolean {
+  return path === bootPath || path === `${stateFolder}/record` || path.startsWith(`${stateFolder}/trust-`);
+}
+
+/** Whether both copies of everything that has two are valid and equally new. */
+function alike(medium: Medium): boolean {
+  return [recordCopies(medium), bootCopies(medium), trustCopies(medium)].every(
+    ([first, second]) => first !== undefined && first.sequence === second?.sequence,
+  );
 }
 
 /** One of two copies is gone: nothing may be lost by it, once whatever wrote them had come back. */

@@ -242,3 +242,21 @@ function lostResult(from: DeviceState, to: DeviceState, after: Medium): Violatio
     return `5: the record says ${said.code} and the log ${results[0]?.code}`;
   return undefined;
 }
+
+/** REQ-OTA-ROLL-04: a record is sealed with the counter of the TPM, or with the next value, which is about to come. */
+export function unsealed(medium: Medium, counter: number | undefined): Violation | undefined {
+  const record = newest(recordCopies(medium));
+  if (record === undefined || counter === undefined || record.restored !== undefined) return undefined;
+  return record.counter === counter || record.counter === counter + 1
+    ? undefined
+    : `ROLL-04: the record is sealed with ${record.counter}, the counter is ${counter}`;
+}
+
+/** At rest nothing is about to come any more. */
+export function unsettled(medium: Medium, counter: number | undefined): Violation | undefined {
+  const record = newest(recordCopies(medium));
+  if (record?.state !== 'Idle' || counter === undefined || record.restored !== undefined) return undefined;
+  return record.counter === counter
+    ? undefined
+    : `ROLL-04: at rest, sealed with ${record.counter}, counter ${counter}`;
+}

@@ -24,6 +24,7 @@ const toldReasons: ReadonlySet<string> = new Set([
   'OTA_NOT_APPROVED',
   'OTA_ATTEMPTS_EXHAUSTED',
   'OTA_STATE_LOST',
+  'OTA_STATE_RESTORED',
 ]);
 
 /** Judges the end of one boot in the good environment. */

@@ -44,14 +44,18 @@ export const mutants: readonly Mutant[] = [
     name: 'record: rewritten in place, the newest copy first',
     changes: one(
       recordStore,
-      'const order = newest === 0 ? [1, 0] : [0, 1];',
-      'const order = newest === 0 ? [0, 1] : [1, 0];',
+      'newestPlace.get(format) === 0 ? [1, 0] : [0, 1]',
+      'newestPlace.get(format) === 0 ? [0, 1] : [1, 0]',
     ),
     scenarios: small,
   },
   {
     name: 'record: no second copy',
-    changes: one(recordStore, 'for (const place of order) {', 'for (const place of order.slice(0, 1)) {'),
+    changes: one(
+      recordStore,
+      'newestPlace.get(format) === 0 ? [1, 0] : [0, 1]',
+      'newestPlace.get(format) === 0 ? [1] : [0]',
+    ),
     scenarios: small,
   },
   {
@@ -328,7 +332,20 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'TPM: the counter grows before the record is written',
-    changes: one(effects, "case 'settle-seal':", "case 'settle-seal':"),
+    changes: one(
+      moves,
+      "{ kind: 'write-record', step: 'confirm.c', record: next },\n      ...settleSeal(facts),",
+      "...settleSeal(facts),\n      { kind: 'write-record', step: 'confirm.c', record: next },",
+    ),
+    scenarios: ['floor in a TPM'],
+  },
+  {
+    name: 'TPM: the counter does not grow',
+    changes: one(
+      moves,
+      "return facts.sealed ? [{ kind: 'settle-seal', step: 'seal.b' }] : [];",
+      'return [];',
+    ),
     scenarios: ['floor in a TPM'],
   },
 ];

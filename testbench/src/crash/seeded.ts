@@ -51,6 +51,8 @@ class Run {
   readonly #agent: AgentModule;
   readonly #seen: (key: string) => void;
   readonly #trace: string[] = [];
+  /** What is fixed for this run: states of other worlds are other states. */
+  #words = '';
   #boots = 0;
   #cuts = 0;
 
@@ -67,6 +69,7 @@ class Run {
     const world = new World(options, { installed: 1, target });
     const node = await startState(start, world, this.#agent);
     const words = `${start}, target ${target}, ${JSON.stringify(options)}`;
+    this.#words = words;
     const violation = (await this.#underFaults(node, world)) ?? undefined;
     const found = violation === undefined ? undefined : { violation, trace: [words, ...this.#trace] };
     return { seed: this.#seed, options: words, boots: this.#boots, cuts: this.#cuts, found };
@@ -187,9 +190,8 @@ class Run {
 
   #judge(before: Medium, after: Medium, world: World): string | undefined {
     this.#cuts += 1;
-    this.#seen(
-      keyOf({ disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter: undefined }, world),
-    );
+    const cut = { disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter: undefined };
+    this.#seen(`${this.#words} ${keyOf(cut, world)}`);
     return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty');
   }
 

@@ -6,13 +6,13 @@
  * every process are gone at the end, also after Ctrl-C and after a failure. Exit status 0 only when each scenario
  * did what it must.
  */
-import { existsSync, mkdirSync, mkdtempSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cleanUp, removeAtEnd } from '../processes.ts';
+import { cleanUp } from '../processes.ts';
 import { Company } from '../world/company.ts';
+import { folderOnDisk } from '../world/folder.ts';
 import { prepareImages } from '../world/images.ts';
 import { startStolenServer } from '../world/thief.ts';
 import { cutsLane } from './lane-cuts.ts';
@@ -25,8 +25,6 @@ import type { Run } from './run.ts';
 import { stay } from './stay.ts';
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
-/** What statfs calls a tmpfs: no read-back can be proven there, so slots may not lie on it. */
-const tmpfsType = 0x01021994;
 const seedDefault = 7;
 
 const usage = `npm run demo [-- --from FILE --to FILE] [--seed N] [--only 1,5,13]
@@ -79,18 +77,8 @@ const allLanes: Readonly<Record<string, (run: Run, options: Options) => Promise<
   network: async (run) => await networkLane(run),
 };
 
-/** A folder on a real disk. */
-function makeFolder(): string {
-  const cache = join(repository, '.cache');
-  const parent = statfsSync(tmpdir()).type === tmpfsType ? cache : tmpdir();
-  mkdirSync(parent, { recursive: true });
-  const folder = mkdtempSync(join(parent, 'airlock-demo-'));
-  removeAtEnd(folder);
-  return folder;
-}
-
 async function prepare(report: Report): Promise<Run> {
-  const folder = makeFolder();
+  const folder = folderOnDisk('airlock-demo-');
   mkdirSync(join(folder, 'images'));
   report.step('making a company: roots, keys, a server, a product of class C, two functions that approve');
   const company = new Company(folder, (words) => report.progress(words));

@@ -14,7 +14,8 @@ export type CutOperation = (typeof cutOperations)[number];
 export interface CutPlan {
   /** Absolute path of the file or folder that the operation touches; absent: any. */
   readonly path?: string;
-  readonly operation: CutOperation;
+  /** Absent: every operation counts. */
+  readonly operation?: CutOperation;
   /** Only writes whose bytes hold this text count. */
   readonly contains?: string;
   /** Counting begins after a write, to any file, whose bytes hold this text. */
@@ -66,7 +67,7 @@ export class CutTrigger {
       this.#armed = holds(operation, plan.afterWriteOf);
       return undefined;
     }
-    if (operation.operation !== plan.operation) return undefined;
+    if (plan.operation !== undefined && operation.operation !== plan.operation) return undefined;
     if (plan.path !== undefined && plan.path !== operation.path) return undefined;
     if (plan.contains !== undefined && !holds(operation, plan.contains)) return undefined;
     this.#seen += 1;
@@ -96,7 +97,8 @@ function holds(operation: Operation, text: string | undefined): boolean {
 /** Testbench writes the plan itself: a wrong one is a programmer's error and throws. */
 function parseCutPlan(text: string): CutPlan {
   const value = JSON.parse(text) as CutPlan;
-  if (!cutOperations.includes(value.operation)) throw new Error(`cut plan: operation ${value.operation}`);
+  if (value.operation !== undefined && !cutOperations.includes(value.operation))
+    throw new Error(`cut plan: operation ${value.operation}`);
   if (!Number.isInteger(value.nth) || value.nth < 1) throw new Error(`cut plan: nth ${value.nth}`);
   return value;
 }

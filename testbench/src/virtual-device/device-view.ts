@@ -5,7 +5,7 @@
  * not come out of the code under test. Sees what is durable only. A block that is torn or empty reads as nothing.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttemptState, LogEntry } from '@airlock/protocol';
 import type { GroupLetter } from '@airlock/trust';
@@ -18,14 +18,13 @@ export interface RecordView {
   readonly state: AttemptState;
   readonly confirmed: { readonly group: GroupLetter; readonly version: number };
   readonly floor: number;
+  readonly attempt?: { readonly id: string; readonly group: GroupLetter; readonly version: number };
 }
 
 /** Follows one device's log from the beginning; `entries` grows with each look. */
 export class LogReader {
   readonly entries: LogEntry[] = [];
   readonly #file: string;
-  /** Cell of the next entry: an entry stands at its sequence number, and the first one is number 1. */
-  #next = 1;
 
   constructor(stateFolder: string) {
     this.#file = join(stateFolder, 'log');
@@ -33,32 +32,51 @@ export class LogReader {
 
   /** Reads what was added since the last look; answers all entries, oldest first. */
   look(): readonly LogEntry[] {
-    for (const block of blocksFrom(this.#file, this.#next)) {
-      const value = openSealed(block) as { entry?: LogEntry } | undefined;
-      if (value?.entry === undefined) break;
-      this.entries.push(value.entry);
-      this.#next += 1;
-    }
+    for (const entry of logEntriesFrom(this.#file, this.entries.length + 1)) this.entries.push(entry);
     return this.entries;
+  }
+
+  /** An entry as it stands on the disk now; undefined when it was overwritten, or is gone. */
+  again(sequence: number): LogEntry | undefined {
+    return logEntriesFrom(this.#file, sequence).next().value ?? undefined;
+  }
+}
+
+/** Entries from a sequence number on, up to the first that is not there. An entry's cell: its number in the ring. */
+function* logEntriesFrom(file: string, first: number): Generator<LogEntry, undefined> {
+  if (!existsSync(file)) return undefined;
+  const descriptor = openSync(file, 'r');
+  try {
+    const places = Math.floor(fstatSync(descriptor).size / blockBytes);
+    const block = Buffer.alloc(blockBytes);
+    for (let sequence = first; ; sequence += 1) {
+      if (readSync(descriptor, block, 0, blockBytes, (sequence % places) * blockBytes) < blockBytes)
+        return undefined;
+      const value = openSealed(block) as { entry?: LogEntry } | undefined;
+      if (value?.entry?.sequence !== sequence) return undefined;
+      yield value.entry;
+    }
+  } finally {
+    closeSync(descriptor);
   }
 }
 
 /** The newest copy of the record; undefined when none can be read just now. */
 export function readRecord(stateFolder: string): RecordView | undefined {
   const copies: { sequence: number; record: RecordView }[] = [];
-  for (const block of blocksFrom(join(stateFolder, 'record'), 0)) {
+  for (const block of blocksOf(join(stateFolder, 'record'))) {
     const value = openSealed(block) as { sequence: number; record: RecordView } | undefined;
     if (value !== undefined) copies.push(value);
   }
   return copies.toSorted((a, b) => b.sequence - a.sequence)[0]?.record;
 }
 
-function* blocksFrom(file: string, first: number): Generator<Buffer> {
+function* blocksOf(file: string): Generator<Buffer> {
   if (!existsSync(file)) return;
   const descriptor = openSync(file, 'r');
   try {
     const block = Buffer.alloc(blockBytes);
-    for (let at = first; ; at += 1) {
+    for (let at = 0; ; at += 1) {
       if (readSync(descriptor, block, 0, blockBytes, at * blockBytes) < blockBytes) return;
       yield block;
     }

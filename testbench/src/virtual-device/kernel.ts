@@ -20,6 +20,8 @@ import { tarLengthIn } from './tar-length.ts';
 export const payloadFolder = 'payload/';
 /** The agent's bundle is the first entry of every image. */
 export const agentEntry = 'airlock-agent.mjs';
+/** The same agent bundled for a volatile disk, in images that a device with such a disk shares with others. */
+export const volatileAgentEntry = 'airlock-agent-volatile.mjs';
 /** A program larger than this is no program of the demo: the bundle has well under 2 MB. */
 const programBytesMax = 8_000_000;
 /** Programs an image may bring; the demo's have fewer than ten. */
@@ -42,6 +44,7 @@ export async function bootKernel(
   slotFile: string,
   group: GroupLetter,
   files: BootFiles,
+  volatile: boolean,
   openSecondsMax: number | undefined,
 ): Promise<Booted | undefined> {
   const bootId = randomUUID();
@@ -53,7 +56,8 @@ export async function bootKernel(
   await mkdir(folder, { recursive: true });
   const names = await unpackPrograms(slotFile, folder);
   if (names === undefined || names[0] !== agentEntry) return undefined;
-  return { bootId, agentProgram: join(folder, agentEntry) };
+  const program = volatile && names.includes(volatileAgentEntry) ? volatileAgentEntry : agentEntry;
+  return { bootId, agentProgram: join(folder, program) };
 }
 
 /** Names unpacked, in order; undefined when the slot holds no whole archive. */

@@ -22,7 +22,30 @@ import type { DeviceFolder } from './device-folder.ts';
 import { VirtualWatchdog, watchdogDefault, type WatchdogSeconds } from './virtual-watchdog.ts';
 
 /** A device that restarts more often than this in one test is in a loop that nobody meant. */
-const bootsMax = 80;
+const bootsMaxDefault = 80;
+
+/** How the agent is struck down from outside: with the power, or alone. */
+export type Strike =
+  /** Power gone, what was not flushed is the seed's to decide. Volatile devices only. */
+  | 'power-cut'
+  /** SIGKILL; a service manager starts it again in the same boot, the boot loader is not asked. */
+  | 'same-boot'
+  /** SIGKILL, and nothing starts it again before the device is restarted by hand. */
+  | 'next-boot';
+
+/** How one run of the agent ended; the disk has settled. */
+export interface AgentStop {
+  readonly kind: 'restart' | 'ended' | 'killed' | 'power-cut';
+  /** The same boot goes on: the agent is started again by itself. */
+  readonly sameBoot: boolean;
+}
+
+export interface LifeHooks {
+  /** The boot loader has decided, the agent has not started yet. */
+  readonly onStart?: (group: GroupLetter) => Promise<void> | void;
+  /** An agent has ended; nothing is started before the answer. What it throws ends the device. */
+  readonly onStop?: (stop: AgentStop) => Promise<void> | void;
+}
 
 export interface VirtualDeviceOptions {
   readonly name: string;
@@ -35,6 +58,8 @@ export interface VirtualDeviceOptions {
   readonly watchdog?: WatchdogSeconds;
   /** One line for each thing that happens to the device. */
   readonly onLine?: (line: string) => void;
+  readonly bootsMax?: number;
+  readonly hooks?: LifeHooks;
 }
 
 /** One boot that reached a kernel, once it is over. */
@@ -70,6 +95,7 @@ export class VirtualDevice {
   readonly #plans: CutPlan[] = [];
   #cutWaits = false;
   #kill: (() => void) | undefined;
+  #struck: Strike | undefined;
 
   constructor(options: VirtualDeviceOptions) {
     this.name = options.name;
@@ -107,6 +133,15 @@ export class VirtualDevice {
     this.#say('agent killed');
   }
 
+  /** Strikes the running agent; the device goes on by itself. Nothing happens between two runs of the agent. */
+  strike(how: Strike): void {
+    if (how === 'power-cut' && !this.#options.volatile)
+      throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
+    if (this.#agentPid === undefined || this.#struck !== undefined) return;
+    this.#struck = how;
+    this.#kill?.();
+  }
+
   /** Power comes and goes before the agent's first instruction: only the boot loader ran. */
   async unplugBeforeAgentStarts(): Promise<GroupLetter | undefined> {
     if (this.#powered) throw new Error(`${this.name} is running`);
@@ -123,6 +158,14 @@ export class VirtualDevice {
     if (!this.#options.volatile) throw new Error(`${this.name} has no volatile disk: a kill is no power cut`);
     this.#plans.push(...plans);
     this.#placeNextPlan();
+  }
+
+  /** Only this cut, and none that was planned before; undefined: no cut. */
+  planOneCut(plan: CutPlan | undefined): void {
+    this.#plans.length = 0;
+    this.#cutWaits = false;
+    removeCutPlan(this.#scratch);
+    if (plan !== undefined) this.planCuts([plan]);
   }
 
   /** Waits until so many cuts have happened; answers what the last of them left. */
@@ -147,23 +190,45 @@ export class VirtualDevice {
       const started = await this.#bootLoader();
       if (started === undefined) throw new Error(`${this.name}: no group can be started`);
       const { group, trial } = started;
-      const seconds = this.#options.watchdog ?? watchdogDefault;
+      const { volatile, watchdog: seconds = watchdogDefault } = this.#options;
       const openSecondsMax = trial ? seconds.openSecondsMax : undefined;
-      const booted = await bootKernel(this.folder.slots[group], group, this.folder, openSecondsMax);
+      const { slots } = this.folder;
+      const booted = await bootKernel(slots[group], group, this.folder, volatile, openSecondsMax);
       if (booted === undefined) {
         this.#say(`group ${group} holds no image that can be started`);
         continue;
       }
       const watchdog = new VirtualWatchdog({ file: this.folder.watchdogFile, seconds, trial });
-      const how = await this.#runAgent(booted.agentProgram, watchdog);
-      this.lives.push({ group, trial, watchdogOpened: watchdog.opened, bitten: how.bitten });
-      this.#settleAfter(how);
+      const bitten = await this.#oneBoot(group, booted.agentProgram, watchdog);
+      this.lives.push({ group, trial, watchdogOpened: watchdog.opened, bitten });
     }
+  }
+
+  /** The agent, as often as it is started in one boot; answers why the watchdog ended the boot, if it did. */
+  async #oneBoot(
+    group: GroupLetter,
+    program: string,
+    watchdog: VirtualWatchdog,
+  ): Promise<string | undefined> {
+    const { hooks } = this.#options;
+    let bitten: string | undefined;
+    for (let again = true; again && this.#powered; ) {
+      await hooks?.onStart?.(group);
+      this.#struck = undefined;
+      watchdog.goOn();
+      const how = await this.#runAgent(program, watchdog);
+      ({ bitten } = how);
+      const stop = this.#settleAfter(how);
+      await hooks?.onStop?.(stop);
+      again = stop.sameBoot;
+    }
+    return bitten;
   }
 
   /** The boot loader's part: decide, make the count durable, only then start. */
   async #bootLoader(): Promise<Started | undefined> {
     this.#boots += 1;
+    const { bootsMax = bootsMaxDefault } = this.#options;
     if (this.#boots > bootsMax) throw new Error(`${this.name} was started ${bootsMax} times`);
     const before = await readBootFile(this.folder.bootFile);
     if (before === undefined) throw new Error(`${this.name}: no copy of the boot-control file can be read`);
@@ -191,7 +256,7 @@ export class VirtualDevice {
       const asked = existsSync(this.folder.rebootFile);
       const bitten = asked ? undefined : watchdog.bite();
       const cut = this.#cutWaits && over?.signal === 'SIGKILL';
-      const ownEnd = over !== undefined && (cut || !watchdog.runs);
+      const ownEnd = over !== undefined && (cut || this.#struck !== undefined || !watchdog.runs);
       return asked || bitten !== undefined || ownEnd || !this.#powered ? { asked, bitten } : undefined;
     });
     this.#agentPid = undefined;
@@ -200,24 +265,36 @@ export class VirtualDevice {
   }
 
   /** After an orderly restart or a kill the kernel has written everything; after a cut the seed decides. */
-  #settleAfter(how: How): void {
+  #settleAfter(how: How): AgentStop {
     const { asked, bitten } = how;
-    if (this.#cutWaits && this.#powered && !asked && bitten === undefined && how.signal === 'SIGKILL') {
-      removeCutPlan(this.#scratch);
-      this.#cutWaits = false;
-      this.#placeNextPlan();
-      const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
-      this.cuts.push(left);
-      this.#say(
-        `power cut: ${left.kept} writes kept, ${left.lost} lost, ${left.torn} torn, ` +
-          `${left.namesUndone} names undone`,
-      );
-      return;
+    const own = !asked && bitten === undefined;
+    const planned = this.#cutWaits && this.#powered && own && how.signal === 'SIGKILL';
+    if (this.#struck === 'power-cut' || (planned && this.#struck === undefined)) {
+      this.#cut();
+      return { kind: 'power-cut', sameBoot: false };
     }
     settle(this.#scratch, { kind: 'keep-all' });
+    // A restart that was asked for takes place, whoever is killed meanwhile.
     if (asked) this.#say('restart asked for by the agent');
     else if (bitten !== undefined) this.#say(`reset: ${bitten}`);
-    else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); started again`);
+    else if (this.#struck !== undefined) {
+      this.#say(`agent killed${this.#struck === 'same-boot' ? ' and started again' : ''}`);
+      return { kind: 'killed', sameBoot: this.#struck === 'same-boot' };
+    } else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); started again`);
+    else return { kind: 'killed', sameBoot: false };
+    return { kind: asked ? 'restart' : 'ended', sameBoot: false };
+  }
+
+  #cut(): void {
+    removeCutPlan(this.#scratch);
+    this.#cutWaits = false;
+    this.#placeNextPlan();
+    const left = settle(this.#scratch, { kind: 'power-cut', seed: this.#options.seed + this.cuts.length });
+    this.cuts.push(left);
+    this.#say(
+      `power cut: ${left.kept} writes kept, ${left.lost} lost, ${left.torn} torn, ` +
+        `${left.namesUndone} names undone`,
+    );
   }
 
   #placeNextPlan(): void {

@@ -36,6 +36,12 @@ export class VirtualWatchdog {
     if (options.trial) this.#phase = 'armed by the boot loader';
   }
 
+  /** An agent starts in this boot: how long testbench looked at the device since the last one ended does not count. */
+  goOn(): void {
+    this.#look();
+    this.#sinceMs = performance.now();
+  }
+
   /** Whether anybody opened it in this boot. */
   get opened(): boolean {
     this.#look();

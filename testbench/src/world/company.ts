@@ -44,6 +44,8 @@ export class Company {
   readonly passphraseFile: string;
   readonly #folder: string;
   readonly #onAct: (words: string) => void;
+  /** Dozens of short processes of one program: compiling it once saves a third of each. */
+  readonly #environment: Readonly<Record<string, string>>;
   #turn: Promise<unknown> = Promise.resolve();
   #server: ReturnType<typeof startProcess> | undefined;
   readonly releases = new Map<number, Release>();
@@ -53,6 +55,7 @@ export class Company {
     this.#folder = folder;
     this.home = join(folder, 'home');
     this.#onAct = onAct;
+    this.#environment = { NODE_COMPILE_CACHE: join(folder, 'compile-cache') };
     this.passphraseFile = join(folder, 'passphrase');
     writeFileSync(this.passphraseFile, `${this.passphrase}\n`, { mode: 0o600 });
   }
@@ -77,6 +80,7 @@ export class Company {
       command: process.execPath,
       args: [airlockProgram, 'server', '--home', this.home],
       logFile,
+      env: this.#environment,
     });
     this.#server = server;
     let over = false;
@@ -173,6 +177,7 @@ export class Company {
         this.passphraseFile,
         '--json',
       ],
+      env: this.#environment,
     });
     const timer = setTimeout(() => child.kill('SIGKILL'), actMsMax);
     let output = '';

@@ -8,8 +8,8 @@ import { startProcess } from '../processes.ts';
 import { writeDeviceConfig } from '../virtual-device/device-config.ts';
 import { type DeviceFolder, deviceFolder, makeDeviceFolder } from '../virtual-device/device-folder.ts';
 import { LogReader } from '../virtual-device/device-view.ts';
+import { type LifeHooks, VirtualDevice } from '../virtual-device/virtual-device.ts';
 import type { WatchdogSeconds } from '../virtual-device/virtual-watchdog.ts';
-import { VirtualDevice } from '../virtual-device/virtual-device.ts';
 import type { Company, Release } from './company.ts';
 
 export interface MakeDeviceOptions {
@@ -26,6 +26,8 @@ export interface MakeDeviceOptions {
   readonly serverUrl?: string;
   readonly watchdog?: WatchdogSeconds;
   readonly onLine?: (line: string) => void;
+  readonly bootsMax?: number;
+  readonly hooks?: LifeHooks;
 }
 
 export interface Device {
@@ -68,6 +70,8 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     seed: options.seed ?? 1,
     ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+    ...(options.bootsMax === undefined ? {} : { bootsMax: options.bootsMax }),
+    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
   });
   const log = new LogReader(folder.stateFolder);
   return {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '@airlock/agent/bundle';
 import { writeImage } from '../images.ts';
 import { brokenAgent, demoPrograms, type SelfTestKind } from '../programs.ts';
+import { volatileAgentEntry } from '../virtual-device/kernel.ts';
 import { product } from './company.ts';
 
 /** Small images keep refusals fast; what is refused does not depend on size. */
@@ -14,8 +15,11 @@ const smallFillerBytes = 2_000_000;
 
 export interface ImageRequest {
   readonly version: number;
-  /** `real`: as shipped. `volatile`: the same with its disk replaced. `broken`: ends at once. */
-  readonly agent?: 'real' | 'volatile' | 'broken';
+  /**
+   * `real`: as shipped. `volatile`: the same with its disk replaced. `both`: as shipped, and the other one beside it
+   * for devices with a volatile disk. `broken`: ends at once.
+   */
+  readonly agent?: 'real' | 'volatile' | 'both' | 'broken';
   readonly selfTest?: SelfTestKind;
   readonly fillerBytes?: number;
   /** A file or folder of real software to carry. */
@@ -29,8 +33,10 @@ export interface Images {
   make(request: ImageRequest): Promise<string>;
 }
 
-/** Bundles both agents into `folder`. */
-export async function prepareImages(folder: string): Promise<Images> {
+const volatileDiskFile = fileURLToPath(new URL('../power-cut/replaced-node-disk.ts', import.meta.url));
+
+/** Bundles both agents into `folder`. `diskFile`: what the `volatile` one has in the place of the real disk. */
+export async function prepareImages(folder: string, diskFile: string = volatileDiskFile): Promise<Images> {
   const agentFile = join(folder, 'airlock-agent.mjs');
   const volatileFile = join(folder, 'airlock-agent-volatile.mjs');
   await bundleAgent({ outFile: agentFile });
@@ -38,10 +44,13 @@ export async function prepareImages(folder: string): Promise<Images> {
     outFile: volatileFile,
     replace: {
       from: fileURLToPath(new URL('../../../packages/agent/src/adapters/node-disk.ts', import.meta.url)),
-      to: fileURLToPath(new URL('../power-cut/replaced-node-disk.ts', import.meta.url)),
+      to: diskFile,
     },
   });
-  const agents = { real: readFileSync(agentFile), volatile: readFileSync(volatileFile), broken: brokenAgent };
+  const real = readFileSync(agentFile);
+  const volatile = readFileSync(volatileFile);
+  const agents = { real, volatile, both: real, broken: brokenAgent };
+  const beside = { [volatileAgentEntry]: volatile };
   return {
     agentFile,
     make: async (request) => {
@@ -51,7 +60,10 @@ export async function prepareImages(folder: string): Promise<Images> {
         agentBundle: agents[request.agent ?? 'real'],
         product,
         version: request.version,
-        programs: demoPrograms(request.selfTest ?? 'passes'),
+        programs: {
+          ...demoPrograms(request.selfTest ?? 'passes'),
+          ...(request.agent === 'both' ? beside : {}),
+        },
         fillerBytes: request.fillerBytes ?? smallFillerBytes,
         ...(request.payload === undefined ? {} : { payload: request.payload }),
       });

@@ -38,6 +38,8 @@ export interface EventLog {
   newestCode(): WrittenCode | undefined;
   /** Entries after `sequence`, oldest first, at most so many. */
   after(sequence: number, entriesMax: number): Promise<readonly LogEntry[]>;
+  /** Whether the whole file was missing or damaged when it was opened: what it held is lost. */
+  readonly begunAnew: boolean;
   /** Highest sequence known to be at the server. */
   uploaded(): number;
   /** Remembers it; durable with the next entry. A server that lost entries may set it back. */
@@ -60,6 +62,8 @@ export async function createLogFile(disk: Disk, folder: string, cells: number): 
 export async function openEventLog(disk: Disk, folder: string, cells: number): Promise<EventLog> {
   const path = `${folder}/${fileName}`;
   let file = await disk.open(path);
+  // Provisioning makes it: a missing one is lost, never new.
+  const missing = file === undefined;
   if (file === undefined) {
     await createLogFile(disk, folder, cells);
     file = await disk.open(path);
@@ -67,7 +71,8 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
   if (file === undefined) throw new DiskError('OTA_DISK_READ', path, 'the log cannot be opened');
   const places = Math.floor(file.sizeBytes / logCellBytes);
   if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
-  return ringLog(file, path, places, await readCells(file, places));
+  const recovered = await readCells(file, places);
+  return ringLog(file, path, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
 }
 
 /** What is remembered of an entry; texts stay on the disk. */
@@ -84,13 +89,20 @@ interface Recovered {
   readonly uploaded: number;
   /** First and last sequence that the chain lacks although a younger entry is there. */
   readonly brokenBefore: number | undefined;
+  readonly begunAnew: boolean;
 }
+
+/** One damaged cell in an empty log is a first entry that was torn; more are a log that is lost. */
+const tornCellsMax = 1;
 
 async function readCells(file: DiskFile, places: number): Promise<Recovered> {
   const bySequence = new Map<number, LogCell>();
+  let damaged = 0;
   for (let place = 0; place < places; place += cellsPerRead) {
     const count = Math.min(cellsPerRead, places - place);
-    for (const cell of await readSome(file, place, count)) bySequence.set(cell.entry.sequence, cell);
+    const found = await readSome(file, place, count);
+    for (const cell of found.cells) bySequence.set(cell.entry.sequence, cell);
+    damaged += found.damaged;
   }
   let uploaded = 0;
   let newest: LogCell | undefined;
@@ -108,25 +120,38 @@ async function readCells(file: DiskFile, places: number): Promise<Recovered> {
   const oldest = known[0]?.sequence ?? 1;
   // Older cells that are whole but no longer chained: something between rotted, and that is worth an entry.
   const broken = bySequence.size > known.length && oldest > 1;
-  return { known, uploaded, brokenBefore: broken ? oldest : undefined };
+  const begunAnew = newest === undefined && damaged > tornCellsMax;
+  return { known, uploaded, brokenBefore: broken ? oldest : undefined, begunAnew };
+}
+
+interface SomeCells {
+  readonly cells: readonly LogCell[];
+  /** Cells that hold something else than an entry, or cannot be read. */
+  readonly damaged: number;
 }
 
 /** Cells of one stretch; a stretch that cannot be read at once is read cell by cell, and bad cells are lost. */
-async function readSome(file: DiskFile, place: number, count: number): Promise<readonly LogCell[]> {
+async function readSome(file: DiskFile, place: number, count: number): Promise<SomeCells> {
+  const cells: LogCell[] = [];
+  let damaged = 0;
   try {
     const bytes = await file.read(place * logCellBytes, count * logCellBytes);
-    const cells: LogCell[] = [];
     for (let index = 0; index < count; index += 1) {
-      const cell = decodeLogCell(bytes.subarray(index * logCellBytes, (index + 1) * logCellBytes));
+      const block = bytes.subarray(index * logCellBytes, (index + 1) * logCellBytes);
+      const cell = decodeLogCell(block);
       if (cell !== undefined) cells.push(cell);
+      else if (block.some((byte) => byte !== 0)) damaged += 1;
     }
-    return cells;
+    return { cells, damaged };
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
-    if (count === 1) return [];
-    const cells: LogCell[] = [];
-    for (let index = 0; index < count; index += 1) cells.push(...(await readSome(file, place + index, 1)));
-    return cells;
+    if (count === 1) return { cells: [], damaged: 1 };
+    for (let index = 0; index < count; index += 1) {
+      const one = await readSome(file, place + index, 1);
+      cells.push(...one.cells);
+      damaged += one.damaged;
+    }
+    return { cells, damaged };
   }
 }
 
@@ -178,6 +203,7 @@ function ringLog(file: DiskFile, path: string, places: number, recovered: Recove
   };
   return {
     head,
+    begunAnew: recovered.begunAnew,
     async append(event) {
       await announceGap(event);
       await write(event);

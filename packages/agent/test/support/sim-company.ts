@@ -39,6 +39,8 @@ export function imageOf(component: string, version: number, len = 5000): Uint8Ar
 
 export class Company {
   now = start;
+  /** What timestamps say of when they were issued; undefined: the truth. */
+  issued: number | undefined;
   readonly files = new Map<string, string>();
   readonly blobs = new Map<string, Uint8Array>();
   readonly manifests = new Map<number, string>();
@@ -60,48 +62,59 @@ export class Company {
   };
   readonly #approved = new Map<string, Set<number>>(functionNames.map((name) => [name, new Set()]));
   #version = 0;
+  #roots = 1;
 
   constructor() {
-    const keys = this.#keys;
-    const minimum = { classes: { C: { engineering: 1, quality: 1 } }, markets: { us: {} } };
-    const roles = {
-      targets: one(keys.targets),
-      snapshot: one(keys.snapshot),
-      timestamp: one(keys.timestamp),
-    };
-    const expires = start + 365 * day;
-    this.imageRoot = textOf(
-      signDraft(
-        draftRoot({
-          repository: 'image',
-          product,
-          version: 1,
-          expires,
-          roles: { root: one(keys.imageRoot), ...roles },
-          minimum,
-          provisioning: one(keys.provisioning),
-          demo: true,
-        }),
-        [keys.imageRoot],
-      ),
-    );
-    this.directorRoot = textOf(
-      signDraft(
-        draftRoot({
-          repository: 'director',
-          version: 1,
-          expires,
-          roles: {
-            root: one(keys.directorRoot),
-            targets: one(keys.director),
-            snapshot: one(keys.directorSnapshot),
-            timestamp: one(keys.directorTimestamp),
-          },
-        }),
-        [keys.directorRoot],
-      ),
-    );
+    this.imageRoot = this.#signImageRoot([this.#keys.imageRoot]);
+    this.directorRoot = this.#signDirectorRoot([this.#keys.directorRoot]);
     this.deviceRecord = this.record(1);
+  }
+
+  /** New roots of both repositories, with new root keys and new online keys; each lives a year from now. */
+  rotateRoots(): void {
+    const old = { ...this.#keys };
+    for (const name of ['imageRoot', 'snapshot', 'timestamp', 'directorRoot', 'directorTimestamp'] as const)
+      this.#keys[name] = newSigner();
+    this.#roots += 1;
+    const [image, director] = [`image/${this.#roots}.root.json`, `director/${this.#roots}.root.json`];
+    this.files.set(image, this.#signImageRoot([old.imageRoot, this.#keys.imageRoot]));
+    this.files.set(director, this.#signDirectorRoot([old.directorRoot, this.#keys.directorRoot]));
+  }
+
+  #signImageRoot(signers: readonly Signer[]): string {
+    const keys = this.#keys;
+    const draft = draftRoot({
+      repository: 'image',
+      product,
+      version: this.#roots,
+      expires: this.now + 365 * day,
+      roles: {
+        root: one(keys.imageRoot),
+        targets: one(keys.targets),
+        snapshot: one(keys.snapshot),
+        timestamp: one(keys.timestamp),
+      },
+      minimum: { classes: { C: { engineering: 1, quality: 1 } }, markets: { us: {} } },
+      provisioning: one(keys.provisioning),
+      demo: true,
+    });
+    return textOf(signDraft(draft, signers));
+  }
+
+  #signDirectorRoot(signers: readonly Signer[]): string {
+    const keys = this.#keys;
+    const draft = draftRoot({
+      repository: 'director',
+      version: this.#roots,
+      expires: this.now + 365 * day,
+      roles: {
+        root: one(keys.directorRoot),
+        targets: one(keys.director),
+        snapshot: one(keys.directorSnapshot),
+        timestamp: one(keys.directorTimestamp),
+      },
+    });
+    return textOf(signDraft(draft, signers));
   }
 
   /** A device record; signed by the provisioning key unless said otherwise. */
@@ -180,14 +193,21 @@ export class Company {
     for (const [name, file] of Object.entries(roles))
       this.files.set(`image/${next}.${name}.json`, textOf(file));
     this.files.set(`image/${next}.snapshot.json`, textOf(snapshot));
-    const stamp = { version: next, expires: this.now + day, issued: this.now };
+    const stamp = this.#stamp(next);
     const timestamp = draftTimestamp({ repository: 'image', product, ...stamp, snapshot });
     this.files.set('image/timestamp.json', textOf(signDraft(timestamp, [keys.timestamp])));
     this.#publishDirector(next, version, assignment);
   }
 
-  time(nonce: string): string {
-    return textOf(signTimeAnswer({ device, nonce, time: this.now }, this.#keys.directorTimestamp));
+  #stamp(version: number) {
+    const issued = this.issued ?? this.now;
+    return { version, issued, expires: issued + day };
+  }
+
+  /** A signed time; `changes`: for another device, of another moment, or by another key. */
+  time(nonce: string, changes: { device?: string; time?: number; signer?: Signer } = {}): string {
+    const { signer = this.#keys.directorTimestamp, ...more } = changes;
+    return textOf(signTimeAnswer({ device, nonce, time: this.now, ...more }, signer));
   }
 
   #entry(name: string, version: number) {
@@ -212,7 +232,7 @@ export class Company {
       draftSnapshot({ repository: 'director', device, version: next, expires, roles: { targets } }),
       [keys.directorSnapshot],
     );
-    const stamp = { version: next, expires: this.now + day, issued: this.now };
+    const stamp = this.#stamp(next);
     const timestamp = draftTimestamp({ repository: 'director', device, ...stamp, snapshot });
     this.files.set(`director/${next}.targets.json`, textOf(targets));
     this.files.set(`director/${next}.snapshot.json`, textOf(snapshot));

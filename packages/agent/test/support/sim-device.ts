@@ -32,12 +32,12 @@ import { SimTpm } from './sim-tpm.ts';
 import { transportOf } from './sim-transport.ts';
 import { World } from './sim-world.ts';
 
-const bootPath = '/boot/control';
+export { World } from './sim-world.ts';
+
+export const bootPath = '/boot/control';
 export const statePath = '/state';
 export const slotPath = (component: string, group: GroupLetter): string => `/slots/${component}-${group}`;
 const logSigner = newSigner();
-
-export { World };
 
 export class SimDevice {
   readonly world: World;
@@ -256,8 +256,8 @@ export class SimDevice {
       dataGuard: {
         present: world.data.present,
         prepare: data('prepare', world.data.prepare),
-        commit: data('commit', true),
-        revert: data('revert', true),
+        commit: data('commit', world.data.ends),
+        revert: data('revert', world.data.ends),
       },
       floorStore: this.#floorStore(power),
       secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },

@@ -54,6 +54,8 @@ export class SimDisk {
   #durable = new Map<string, Inode>();
   /** Slots of the running group: a write to them stops the test at once (invariant 1). */
   running: readonly string[] = [];
+  /** So many more files can be created; then the disk is full. */
+  createsLeft = Number.POSITIVE_INFINITY;
   /** Faults by operation and path, tried once each. */
   readonly faults: { op: 'write' | 'flush' | 'read' | 'readMedium'; path: string }[] = [];
 
@@ -146,6 +148,8 @@ export class SimDisk {
       create: async (path, sizeBytes) => {
         await power.step(label('create', path, new Uint8Array()));
         if (this.#live.has(path)) throw new DiskError('OTA_DISK_WRITE', path, 'exists');
+        if (this.createsLeft <= 0) throw new DiskError('OTA_DISK_FULL', path, 'no space left');
+        this.createsLeft -= 1;
         const inode = { live: new Uint8Array(sizeBytes), durable: new Uint8Array(sizeBytes) };
         this.#live.set(path, inode);
         return file(path, inode);

@@ -1,7 +1,6 @@
-/** The server of a simulated device, as its transport sees it: what the company published, and what a test lets go wrong. */
+/** The server of a simulated device, as its transport meets it: the company's files, and what a network does to them. */
 import type { CheckInAnswer, LogBatch } from '@airlock/protocol';
 import { TransportError, type Transport } from '../../src/index.ts';
-
 import type { Power } from './sim-disk.ts';
 import type { World } from './sim-world.ts';
 
@@ -45,7 +44,8 @@ export function transportOf(world: World, power: Power): Transport {
     },
     signedTime: async (nonce) => {
       await reach();
-      return world.company.time(nonce);
+      world.timesAsked += 1;
+      return world.timeAnswer?.(nonce) ?? world.company.time(nonce);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The surroundings of a simulated device: server, operator, boot loader, programs, faults. */
 import type { LogEntry, SelfTestResult } from '@airlock/protocol';
-import type { AgentSettings, FloorStore, Watchdog } from '../../src/index.ts';
+import { TransportError, type AgentSettings, type FloorStore, type Watchdog } from '../../src/index.ts';
 import { Company, start } from './sim-company.ts';
 
 /** What the device's surroundings do; tests change it between and during boots. */
@@ -21,6 +21,9 @@ export class World {
   /** What the clock was set to; undefined: this platform cannot set it. */
   clockSets: number[] | undefined;
   clockFails = false;
+  /** The director's answer to a question for the time; undefined: the honest one. */
+  timeAnswer: ((nonce: string) => string) | undefined;
+  timesAsked = 0;
   /** Waits of `Agent.run`, in milliseconds, each over at once; undefined: they last until they are called off. */
   runWaits: number[] | undefined;
   /** A device record that each answer carries. */
@@ -29,10 +32,12 @@ export class World {
   /** undefined: the device has none. */
   watchdog: Watchdog | undefined;
   selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
-  data: { present: boolean; calls: string[]; prepare: boolean } = {
+  data: { present: boolean; calls: string[]; prepare: boolean; ends: boolean } = {
     present: false,
     calls: [],
     prepare: true,
+    /** What the hooks commit and revert answer. */
+    ends: true,
   };
   reports: string[] = [];
   uploaded: LogEntry[] = [];
@@ -46,4 +51,9 @@ export class World {
   /** Whether the device is provisioned with a simulated TPM; `floorStore`: with this one instead. */
   tpm = false;
   floorStore: FloorStore | undefined;
+
+  /** What a transport throws when a connection breaks. */
+  fault(): TransportError {
+    return new TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
+  }
 }

@@ -1,0 +1,37 @@
+/** Runs tasks on as many workers as there are cores, and hands each result over as soon as it is there. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Task, TaskResult } from './tasks.ts';
+
+/** More would only share the same cores. */
+const workersMax = 8;
+
+export async function runTasks(tasks: readonly Task[], done: (result: TaskResult) => void): Promise<void> {
+  const queue = [...tasks];
+  const count = Math.min(availableParallelism(), workersMax, tasks.length);
+  await Promise.all(Array.from({ length: count }, () => oneWorker(queue, done)));
+}
+
+async function oneWorker(queue: Task[], done: (result: TaskResult) => void): Promise<void> {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url));
+  try {
+    for (let task = queue.shift(); task !== undefined; task = queue.shift()) done(await answer(worker, task));
+  } finally {
+    await worker.terminate();
+  }
+}
+
+function answer(worker: Worker, task: Task): Promise<TaskResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<TaskResult>();
+  const take = (message: { readonly result?: TaskResult; readonly fault?: string }): void => {
+    if (message.result !== undefined) resolve(message.result);
+    else reject(new Error(message.fault ?? 'the worker said nothing'));
+  };
+  worker.once('message', take);
+  worker.once('error', reject);
+  worker.postMessage(task);
+  return promise.finally(() => {
+    worker.off('message', take);
+    worker.off('error', reject);
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * The work of the explorer as tasks: plain values that go to a worker and come back as plain values.
+ */
+import { seededRandom } from '../random.ts';
+import { loadAgent } from './agent-sources.ts';
+import { agentVariants } from './agent-variants.ts';
+import { type Explored, explore, type Found } from './explore.ts';
+import { hunt, type Hunted } from './hunt.ts';
+import { mutants } from './mutants.ts';
+import { scenarioOf } from './scenarios.ts';
+import { runSeeded } from './seeded.ts';
+import { startState } from './start-states.ts';
+import { World } from './world.ts';
+
+export type Task =
+  | { readonly kind: 'scenario'; readonly name: string; readonly untilMs: number }
+  | { readonly kind: 'seeded'; readonly from: number; readonly count: number; readonly untilMs: number }
+  | { readonly kind: 'mutant'; readonly name: string };
+
+export interface SeededResult {
+  readonly kind: 'seeded';
+  readonly runs: number;
+  readonly boots: number;
+  readonly cuts: number;
+  readonly nodes: number;
+  /** Runs in which something was broken. */
+  readonly found: readonly { readonly seed: number; readonly found: Found }[];
+}
+
+export interface ScenarioResult extends Explored {
+  readonly kind: 'scenario';
+  readonly name: string;
+  readonly ms: number;
+}
+
+export type TaskResult = ScenarioResult | SeededResult | ({ readonly kind: 'mutant' } & Hunted);
+
+/** Does one task. `untilMs` is a moment of `Date.now()`. */
+export async function doTask(task: Task): Promise<TaskResult> {
+  if (task.kind === 'scenario') return await doScenario(task.name, task.untilMs);
+  if (task.kind === 'seeded') return await doSeeded(task);
+  const mutant = mutants.find(({ name }) => name === task.name);
+  if (mutant === undefined) throw new Error(`there is no mutant ${task.name}`);
+  return { kind: 'mutant', ...(await hunt(mutant)) };
+}
+
+async function doScenario(name: string, untilMs: number): Promise<ScenarioResult> {
+  const begunMs = Date.now();
+  const scenario = scenarioOf(name);
+  const agent = await loadAgent('plain');
+  const world = new World(scenario.options, { installed: 1, target: scenario.target });
+  const next = scenario.newAgent ? { nextAgent: (await agentVariants()).next } : {};
+  const explored = await explore({
+    world,
+    agent,
+    ...next,
+    environments: scenario.environments,
+    start: await startState(scenario.start, world, agent),
+    random: seededRandom(1),
+    kills: scenario.kills,
+    nodesMax: Number.POSITIVE_INFINITY,
+    isOver: () => Date.now() > untilMs,
+  });
+  return { kind: 'scenario', name, ms: Date.now() - begunMs, ...explored };
+}
+
+async function doSeeded(task: Extract<Task, { kind: 'seeded' }>): Promise<SeededResult> {
+  const agent = await loadAgent('plain');
+  const seen = new Set<string>();
+  const found: { seed: number; found: Found }[] = [];
+  let [runs, boots, cuts] = [0, 0, 0];
+  for (let seed = task.from; seed < task.from + task.count && Date.now() < task.untilMs; seed += 1) {
+    const run = await runSeeded(seed, agent, (key) => seen.add(key));
+    runs += 1;
+    boots += run.boots;
+    cuts += run.cuts;
+    if (run.found !== undefined) found.push({ seed, found: run.found });
+  }
+  return { kind: 'seeded', runs, boots, cuts, nodes: seen.size, found };
+}
