@@ -14,6 +14,18 @@ console.error('motor does not turn');
 process.exit(1);
 `;
 
+const stoppingTest = `// Stands for a driver that brings the whole system to a stand: the agent is never scheduled again.
+process.kill(process.ppid, 'SIGSTOP');
+`;
+
+export type SelfTestKind = 'passes' | 'fails' | 'stops-agent';
+
+const selfTests: Readonly<Record<SelfTestKind, string>> = {
+  passes: passingTest,
+  fails: failingTest,
+  'stops-agent': stoppingTest,
+};
+
 /** Idempotent: says in one small file what the data is prepared for. */
 const dataHook = `import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,12 +33,12 @@ const [, , act, folder] = process.argv;
 writeFileSync(join(folder, 'application-data.json'), JSON.stringify({ act }) + '\\n');
 `;
 
-/** An "agent" that ends at once: the kernel has no init any more and resets. */
+/** An "agent" that ends at once: nobody opens the watchdog that the boot loader armed. */
 export const brokenAgent = new TextEncoder().encode(`console.error('cannot start');\nprocess.exit(70);\n`);
 
-export function demoPrograms(selfTest: 'passes' | 'fails'): Readonly<Record<string, string>> {
+export function demoPrograms(selfTest: SelfTestKind): Readonly<Record<string, string>> {
   return {
-    [pumpTestProgram]: selfTest === 'passes' ? passingTest : failingTest,
+    [pumpTestProgram]: selfTests[selfTest],
     [dataHookProgram]: dataHook,
   };
 }

@@ -98,6 +98,9 @@ test('TEST-OTA-642 REQ-OTA-APPLY-04: update, the new agent never starts: the boo
   assert.deepEqual((await readBootFile(device.folder.bootFile))?.order, ['A']);
   // One boot of the old group, three tries of the new one, and the way back.
   assert.ok(device.virtual.boots >= 5, `${device.virtual.boots} boots`);
+  const trials = device.virtual.lives.filter(({ trial }) => trial);
+  assert.equal(trials.length, 3);
+  for (const { bitten } of trials) assert.match(bitten ?? 'none', /boot loader not opened/);
 });
 
 for (const [index, seed] of [3, 11].entries()) {

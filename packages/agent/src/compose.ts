@@ -26,11 +26,13 @@ import { commandFor } from './adapters/programs.ts';
 import { programSelfTest } from './adapters/self-test.ts';
 import { tarIdentity } from './adapters/tar-identity.ts';
 import { tpmFloorStore } from './adapters/tpm-floor.ts';
+import { deviceWatchdog } from './adapters/watchdog.ts';
 import { type AgentConfig, configBytesMax, parseConfig } from './config.ts';
 import { bootFileControl } from './durable/boot-file.ts';
 import type { BootControl } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
 import type { Clock, FloorStore, Platform } from './ports/platform.ts';
+import { marginSecondsOf } from './executor-watchdog.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 import { agentVersion } from './version.ts';
 
@@ -176,6 +178,7 @@ export async function compose(
     random: systemRandom,
     ...programPorts(config, platform.value.bootedGroup, tell),
     floorStore: floorStoreOf(config),
+    ...(config.watchdog === undefined ? {} : { watchdog: deviceWatchdog(config.watchdog) }),
     secureBoot: configuredSecureBoot({
       trustedKeys: config.secureBoot?.trustedKeys,
       bootloaderVersion: config.bootloaderVersion,
@@ -221,6 +224,17 @@ function programPorts(
   };
 }
 
+/** What may run in a trial beside the self-test: the interlock is told, the boot control confirms or disarms. */
+function marginOf({ interlock, bootControl, tpm }: AgentConfig): number {
+  const boot = bootControl.kind === 'file' ? 0 : bootControl.timeLimitSeconds;
+  // Read, and three tries to disarm; the counter of the TPM is read and incremented at most once each.
+  return marginSecondsOf([
+    interlock === 'none' ? 0 : interlock.timeLimitSeconds,
+    4 * boot,
+    2 * (tpm?.timeLimitSeconds ?? 0),
+  ]);
+}
+
 function settingsOf(config: AgentConfig): AgentSettings {
   const { limits } = config;
   return {
@@ -239,5 +253,6 @@ function settingsOf(config: AgentConfig): AgentSettings {
     silenceSecondsMax: limits.silenceSecondsMax,
     trialTries: limits.trialTries,
     builtInTimeLimitSeconds: config.selfTest.builtInTimeLimitSeconds,
+    trialMarginSeconds: marginOf(config),
   };
 }

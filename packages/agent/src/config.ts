@@ -63,6 +63,8 @@ export interface AgentConfig {
   readonly secureBoot?: { readonly trustedKeys: readonly string[] };
   /** Absent: the floor lives in the record alone, and a restored disk lowers it. */
   readonly tpm?: { readonly index: string; readonly tcti: string; readonly timeLimitSeconds: number };
+  /** Absent: nothing ends a trial whose agent hangs. */
+  readonly watchdog?: { readonly file: string; readonly timeoutSeconds: number };
   readonly bootloaderVersion: number;
   readonly fallbackAllowed: boolean;
   readonly reboot: { readonly command: readonly string[] };
@@ -97,6 +99,8 @@ const attemptsPerReleaseDefault = 3;
 const silenceSecondsDefault = 14 * 24 * 3600;
 /** A TPM answers in milliseconds, and after a start in seconds. */
 const tpmSecondsDefault = 10;
+/** Below 4 s a busy start is taken for a hang; above 10 min a device stands still for too long before each try. */
+const watchdogSeconds = { min: 4, max: 600 };
 const daySeconds = 24 * 3600;
 
 const deviceForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -144,6 +148,7 @@ const fields = [
   'limits',
   'secureBoot',
   'tpm',
+  'watchdog',
   'bootloaderVersion',
   'fallbackAllowed',
   'reboot',
@@ -169,6 +174,10 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
       .map((key) => key.text('a key id')),
   }));
   const tpm = config.optional('tpm', readTpm);
+  const watchdog = config.optional('watchdog', (field) => ({
+    file: path(field.object(['file', 'timeoutSeconds']).at('file')),
+    timeoutSeconds: field.at('timeoutSeconds').integer(watchdogSeconds.min, watchdogSeconds.max, 'seconds'),
+  }));
   return {
     device: config.at('device').matching(deviceForm, 'a device id (letters, digits, . _ -, at most 64)'),
     product: config.at('product').matching(nameForm, nameExpected),
@@ -193,6 +202,7 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
     limits: config.optional('limits', readLimits) ?? limitsDefault,
     ...(secureBoot === undefined ? {} : { secureBoot }),
     ...(tpm === undefined ? {} : { tpm }),
+    ...(watchdog === undefined ? {} : { watchdog }),
     bootloaderVersion: config.at('bootloaderVersion').integer(0, 2 ** 31 - 1),
     fallbackAllowed: config.optional('fallbackAllowed', (field) => field.boolean()) ?? true,
     reboot: { command: config.at('reboot').object(['command']).at('command').command() },

@@ -14,7 +14,7 @@ import type { ExecutorParts, Stop } from './executor-parts.ts';
 import { settleCounter } from './executor-floor.ts';
 import { proveImages, writeImages } from './executor-images.ts';
 import { tellInterlock } from './executor-interlock.ts';
-import { runSelfTest } from './executor-self-test.ts';
+import { hangSecondsMax, runSelfTest } from './executor-self-test.ts';
 import { confirmedStartsDefault, type BootControl, type BootControlState } from './ports/boot-control.ts';
 import { tuningDefault } from './settings.ts';
 
@@ -67,6 +67,7 @@ export class EffectRunner {
         return await bootControlDo(() => bootControl.arm(effect.group, effect.tries));
       case 'boot-confirm': {
         const fault = await bootControlDo(() => bootControl.confirm(effect.group));
+        if (await this.#trialIsOver(effect.group, fault)) await this.#endWatch();
         return fault ?? { event: { kind: 'boot-confirmed' } };
       }
       case 'write-slots':
@@ -83,7 +84,7 @@ export class EffectRunner {
       case 'restart-into-trial':
         return await this.#restartIntoTrial();
       case 'restart-out-of-trial':
-        return { stop: { kind: 'failed', code: 'OTA_FAIL_BOOT', reason: await this.#restart() } };
+        return { stop: { kind: 'failed', code: 'OTA_FAIL_BOOT', reason: await this.#leaveTrial() } };
       case 'tell-interlock':
         return await this.#tell(effect.news);
       case 'restore-starts':
@@ -139,7 +140,38 @@ export class EffectRunner {
     const { bootedGroup } = this.#parts.ports.platform;
     // In `Confirming` the boot control may have confirmed the group already: it is no trial any more.
     if (!isInTrial(this.record, bootedGroup) || this.record.state === 'Confirming') return;
-    if ((await this.#disarm(bootedGroup, false)) === undefined) await this.#restart();
+    if ((await this.#disarm(bootedGroup, false)) === undefined) await this.#leaveTrial();
+  }
+
+  /** From here on a reset by the watchdog would be one outside a trial (REQ-OTA-POL-06). */
+  async #trialIsOver(group: GroupLetter, fault: Outcome): Promise<boolean> {
+    if (fault === undefined) return true;
+    const boot = await readBoot(this.#parts.ports.bootControl);
+    return boot !== undefined && boot.trial !== group;
+  }
+
+  /** Also where a record that turned out to be a restored one had said that a trial runs. */
+  async endWatchOutsideTrial(): Promise<void> {
+    if (!isInTrial(this.record, this.#parts.ports.platform.bootedGroup)) await this.#endWatch();
+  }
+
+  async #endWatch(): Promise<void> {
+    const { watch } = this.#parts;
+    await watch.end();
+    await this.#noteWatch();
+  }
+
+  async #noteWatch(): Promise<void> {
+    const fault = this.#parts.watch.takeFault();
+    if (fault !== undefined) await this.note('OTA_WATCHDOG', fault);
+  }
+
+  /** Stopped before the restart: on many boards it would go on through it, and reset the old group's start. */
+  async #leaveTrial(): Promise<string> {
+    await this.#endWatch();
+    const reason = await this.#restart();
+    await this.#parts.watch.leaveUnfed();
+    return reason;
   }
 
   async #tell(news: 'trial' | 'rolled-back'): Promise<Outcome> {
@@ -206,6 +238,8 @@ export class EffectRunner {
     const parts = this.#parts;
     if (kind === 'write-slots') return await writeImages(parts, attempt, manifest, parts.bytesPerSecondMax());
     if (kind === 'prove-slots') return await proveImages(parts, attempt, manifest);
+    parts.watch.allowSelfTest(manifest.selfTest.timeLimitSeconds + hangSecondsMax);
+    await this.#noteWatch();
     const context = {
       ports: parts.ports,
       settings: parts.settings,

@@ -24,6 +24,7 @@ import { groupManifests, type GroupManifests } from './durable/group-manifests.t
 import { recordStore, type RecordStore } from './durable/record-store.ts';
 import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
 import { readCounter } from './executor-floor.ts';
+import { TrialWatch } from './executor-watchdog.ts';
 import type { Clock } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
@@ -35,6 +36,8 @@ export interface Loaded {
   /** undefined when it cannot be read. */
   readonly trust: TrustState | undefined;
   readonly log: EventLog;
+  /** Opened already when the record says that a trial runs. */
+  readonly watch: TrialWatch;
   /** What a lost record asks for, before all else. */
   readonly recovery: readonly Effect[];
   /** To be logged once the machine has gone on. */
@@ -48,6 +51,9 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const records = recordStore(disk, settings.stateFolder);
   await settleFolder(disk, settings.stateFolder);
   const held = await records.read();
+  // Before anything else: what hangs from here on, in a trial, is reset.
+  const watch = new TrialWatch(ports, settings);
+  await watch.begin(held?.record, ports.platform.bootedGroup);
   const log = await openEventLog(disk, settings.stateFolder, tuning.logCellsMax);
   const manifests = groupManifests(disk, settings.stateFolder);
   const trusts = trustStore(disk, settings.stateFolder);
@@ -62,7 +68,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   else notes.push(...(await repairTrust(trusts, heldTrust)));
   notes.push(...(await repairManifest(manifests, held?.record, trust)));
   if (log.begunAnew) await noteLogLost(ports, log, trust);
-  const base = { records, manifests, trustStore: trusts, trust, log, notes };
+  const base = { records, manifests, trustStore: trusts, trust, log, watch, notes };
   const deviceRecord = deviceRecordOf(trust);
   if (held !== undefined) {
     const { record } = held;

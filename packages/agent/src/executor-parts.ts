@@ -9,6 +9,7 @@ import type { Attempt } from './core/record.ts';
 import type { EventLog } from './durable/event-log.ts';
 import type { GroupManifests } from './durable/group-manifests.ts';
 import type { RecordStore } from './durable/record-store.ts';
+import type { TrialWatch } from './executor-watchdog.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 
 /** What the verdict, computed again, means for the attempt under way. */
@@ -23,6 +24,7 @@ export interface ExecutorParts {
   readonly records: RecordStore;
   readonly manifests: GroupManifests;
   readonly log: EventLog;
+  readonly watch: TrialWatch;
   /** The verdict on the attempt, on what is held, at this moment. */
   judge(attempt: Attempt): Promise<Judgement>;
   /** Throws TransportError. */

@@ -76,6 +76,7 @@ export class PollingAgent {
         records: loaded.records,
         manifests: loaded.manifests,
         log: loaded.log,
+        watch: loaded.watch,
         judge: async (attempt) => this.#judge(attempt, (await this.#held()) ?? { kind: 'none' }),
         reachServer: async () => await trust?.reach(),
         now: () => this.#now(),

@@ -14,7 +14,7 @@ import { TransportError } from './ports/platform.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 
 /** The port keeps the limit itself; a port that hangs is given so much more. */
-const hangSecondsMax = 30;
+export const hangSecondsMax = 30;
 /** Between two tries to reach the server. */
 const reachBackoff = { secondsMin: 1, secondsMax: 10 };
 

@@ -37,9 +37,15 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
   return {
     record: () => runner.record,
     note: (code, reason) => runner.note(code, reason),
-    dispatch: (event) => dispatch(parts, runner, event),
+    async dispatch(event) {
+      const stop = await dispatch(parts, runner, event);
+      await runner.endWatchOutsideTrial();
+      return stop;
+    },
     async carryOut(effects) {
-      return stopOf(await runner.run(effects));
+      const stop = stopOf(await runner.run(effects));
+      await runner.endWatchOutsideTrial();
+      return stop;
     },
     async settleFloor(held) {
       const effects = await floorEffects(parts, runner.record, held);

@@ -35,6 +35,8 @@ export interface Inspection {
   /** Whether the record is sealed with the counter of the TPM, asked now. */
   readonly seal: SealVerdict;
   readonly bootControl: BootControlState | undefined;
+  /** undefined: none is configured, and nothing ends a trial whose agent hangs. */
+  readonly watchdog: AgentConfig['watchdog'];
   readonly trust:
     | {
         readonly timeLowerBound: number;
@@ -64,6 +66,7 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
     bootControl: await bootControlOf(config, disk)
       .read()
       .catch(() => undefined),
+    watchdog: config.watchdog,
     trust: trust === undefined ? undefined : trustFacts(trust),
     log: log === undefined ? undefined : { sequence: log.head().sequence, uploaded: log.uploaded() },
   };

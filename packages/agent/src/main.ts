@@ -15,7 +15,7 @@ import { checkOnce } from './check.ts';
 import { compose, loadConfig } from './compose.ts';
 import type { AgentConfig } from './config.ts';
 import { inspect, readLog } from './inspect.ts';
-import { type Level, lineOf, logText, outcomeText, statusText } from './output.ts';
+import { type Level, lineOf, logText, noWatchdog, outcomeText, statusText } from './output.ts';
 import { DiskError } from './ports/disk.ts';
 import { FloorStoreError, TransportError } from './ports/platform.ts';
 import { provision } from './provision.ts';
@@ -185,6 +185,7 @@ async function runDaemon(config: AgentConfig, options: Shared): Promise<number> 
     const { ports, settings, transport } = composed.value;
     const agent = createAgent({ ports, settings });
     tell('info', `agent ${agentVersion} of ${config.device} started in group ${ports.platform.bootedGroup}`);
+    if (config.watchdog === undefined) tell('warning', `watchdog: ${noWatchdog}`);
     await agent.boot();
     let said = '';
     await agent.run(stop.signal, (outcome) => {

@@ -21,6 +21,9 @@ function columns(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${plainText(value)}\n`).join('');
 }
 
+/** A missing safety net; `requirements/secure-boot.json`, SB-WATCHDOG. */
+export const noWatchdog = 'none configured: nothing ends a trial whose agent hangs';
+
 export function statusText(status: Inspection): string {
   const { record, bootControl, trust, log } = status;
   const rows: [string, string][] = [
@@ -57,6 +60,8 @@ export function statusText(status: Inspection): string {
     }
   }
   rows.push(['boot order', bootControl === undefined ? 'cannot be read' : bootOrder(bootControl)]);
+  const { watchdog } = status;
+  rows.push(['watchdog', watchdog === undefined ? noWatchdog : `${watchdog.file}, in trials`]);
   if (trust === undefined) rows.push(['trust', 'cannot be read: nothing can be installed']);
   else {
     rows.push(['time is at least', instant(trust.timeLowerBound)]);

@@ -17,6 +17,7 @@ import type {
   SecureBoot,
   SelfTest,
   Transport,
+  Watchdog,
 } from './ports/platform.ts';
 import type { ImageIdentity, SlotLayout } from './ports/slots.ts';
 
@@ -28,6 +29,8 @@ export interface AgentPorts {
   readonly random: Random;
   readonly interlock: Interlock;
   readonly selfTest: SelfTest;
+  /** Absent: nothing ends a trial whose agent hangs. */
+  readonly watchdog?: Watchdog;
   readonly dataGuard: DataGuard;
   readonly floorStore: FloorStore;
   readonly secureBoot: SecureBoot;
@@ -57,6 +60,8 @@ export interface AgentSettings {
   readonly silenceSecondsMax: number;
   readonly trialTries: number;
   readonly builtInTimeLimitSeconds: number;
+  /** How long a trial may take beside its self-tests before its watchdog is no longer fed. */
+  readonly trialMarginSeconds?: number;
   /** Limits that a product rarely changes; see `tuningDefault`. */
   readonly tuning?: Partial<AgentTuning>;
 }

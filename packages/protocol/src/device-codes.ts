@@ -176,6 +176,11 @@ export const deviceCodes = {
     remedy: 'Check the interlock: it decides whether clinical use may begin.',
     decidedIn: 'packages/agent/src/executor-interlock.ts#tellInterlock',
   },
+  OTA_WATCHDOG: {
+    summary: 'In a trial the watchdog could not be opened, fed or stopped; the reason says which file.',
+    remedy: 'Check `watchdog` of the configuration, its device file and driver; nowayout must not be set.',
+    decidedIn: 'packages/agent/src/executor-effects.ts#EffectRunner',
+  },
   OTA_NOT_INSTALLED: {
     summary: 'At provisioning, a slot does not hold the image of the manifest that was given as installed.',
     remedy: 'Write the images of that release into the group, or give the manifest of what it holds.',

@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { DeviceFolder } from './device-folder.ts';
+import { watchdogDefault } from './virtual-watchdog.ts';
 
 export interface DeviceConfigOptions {
   /** `agent.json` as the CLI wrote it. */
@@ -17,6 +18,8 @@ export interface DeviceConfigOptions {
   /** Another device's identity, or one that no server knows. */
   readonly identity?: { readonly certificateFile: string; readonly keyFile: string };
   readonly bytesPerSecondMax?: number;
+  /** Of the virtual watchdog; absent: its default. */
+  readonly watchdogTimeoutSeconds?: number;
 }
 
 /** Name of the critical self-test that every image of the demo brings. */
@@ -67,6 +70,10 @@ export function writeDeviceConfig(options: DeviceConfigOptions): void {
     limits: {
       attemptsPerReleaseMax: 3,
       ...(options.bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax: options.bytesPerSecondMax }),
+    },
+    watchdog: {
+      file: folder.watchdogFile,
+      timeoutSeconds: options.watchdogTimeoutSeconds ?? watchdogDefault.timeoutSeconds,
     },
     bootloaderVersion: 1,
     fallbackAllowed: true,

@@ -19,6 +19,8 @@ export interface DeviceFolder {
   readonly bootIdFile: string;
   /** The reboot command touches this file; the virtual device watches for it. */
   readonly rebootFile: string;
+  /** What the agent takes for the kernel's watchdog. */
+  readonly watchdogFile: string;
   /** Standard output and error of every agent that ran here. */
   readonly consoleFile: string;
 }
@@ -34,6 +36,7 @@ export function deviceFolder(root: string, configFile: string): DeviceFolder {
     commandLineFile: join(root, 'run', 'cmdline'),
     bootIdFile: join(root, 'run', 'boot_id'),
     rebootFile: join(root, 'run', 'reboot-asked-for'),
+    watchdogFile: join(root, 'run', 'watchdog0'),
     consoleFile: join(root, 'console.log'),
   };
 }

@@ -3,8 +3,9 @@
  *
  * Gives each boot a random id of its own, writes the kernel command line that names the booted group, and unpacks the
  * programs of that group's image into the run folder. An image that cannot be unpacked is a boot that fails. The
- * payload stays in the slot: a real kernel mounts it and copies nothing. Leaves starting and ending the agent to
- * `virtual-device.ts`.
+ * payload stays in the slot: a real kernel mounts it and copies nothing. In a trial the command line says how long the
+ * watchdog that the boot loader armed waits to be opened. Leaves starting and ending the agent to `virtual-device.ts`,
+ * and the watchdog itself to `virtual-watchdog.ts`.
  */
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
@@ -38,16 +39,18 @@ export interface Booted {
   readonly agentProgram: string;
 }
 
-/** Prepares one boot; undefined when the slot's image cannot be started. */
+/** Prepares one boot, of a trial if `openSecondsMax` is given; undefined when the slot's image cannot be started. */
 export async function bootKernel(
   slotFile: string,
   group: GroupLetter,
   files: BootFiles,
   volatile: boolean,
+  openSecondsMax: number | undefined,
 ): Promise<Booted | undefined> {
   const bootId = randomUUID();
   await writeFile(files.bootIdFile, `${bootId}\n`);
-  await writeFile(files.commandLineFile, `console=ttyS0 ro airlock.group=${group} quiet\n`);
+  const armed = openSecondsMax === undefined ? '' : ` watchdog.open_timeout=${openSecondsMax}`;
+  await writeFile(files.commandLineFile, `console=ttyS0 ro airlock.group=${group}${armed} quiet\n`);
   const folder = join(files.runFolder, group);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });

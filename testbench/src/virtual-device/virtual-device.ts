@@ -4,6 +4,8 @@
  * It keeps true what a device's own hardware would: the boot loader's decision is durable before the start, each boot
  * has an id of its own, the agent that runs is the one in the booted group's image. A kill of the agent keeps the
  * page cache and is called `agent killed`; only a device with a volatile disk can have a `power cut`.
+ * In a trial nothing but the watchdog resets it when the agent hangs or ends (`virtual-watchdog.ts`); outside one an
+ * agent that ended is started again by a reset, as an init would start it.
  * It leaves to others: what the agent does, provisioning, and reading the device's log (`device-view.ts`).
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
@@ -17,6 +19,7 @@ import { readBootFile, writeBootFile } from './boot-file.ts';
 import { decideBoot } from './boot-loader.ts';
 import { bootKernel } from './kernel.ts';
 import type { DeviceFolder } from './device-folder.ts';
+import { VirtualWatchdog, watchdogDefault, type WatchdogSeconds } from './virtual-watchdog.ts';
 
 /** A device that restarts more often than this in one test is in a loop that nobody meant. */
 const bootsMaxDefault = 80;
@@ -51,10 +54,28 @@ export interface VirtualDeviceOptions {
   readonly volatile: boolean;
   /** Decides what a power cut leaves; the next cut takes the next number. */
   readonly seed: number;
+  /** Absent: its default. The agent's configuration must say the same timeout. */
+  readonly watchdog?: WatchdogSeconds;
   /** One line for each thing that happens to the device. */
   readonly onLine?: (line: string) => void;
   readonly bootsMax?: number;
   readonly hooks?: LifeHooks;
+}
+
+/** One boot that reached a kernel, once it is over. */
+export interface Life {
+  readonly group: GroupLetter;
+  readonly trial: boolean;
+  readonly watchdogOpened: boolean;
+  /** Why the watchdog ended it; undefined: something else did. */
+  readonly bitten: string | undefined;
+}
+
+type How = Ended & Pick<Life, 'bitten'> & { readonly asked: boolean };
+
+interface Started {
+  readonly group: GroupLetter;
+  readonly trial: boolean;
 }
 
 export class VirtualDevice {
@@ -62,6 +83,8 @@ export class VirtualDevice {
   readonly folder: DeviceFolder;
   /** What every power cut left, oldest first. */
   readonly cuts: Settled[] = [];
+  /** Every boot that reached a kernel and is over, oldest first. */
+  readonly lives: Life[] = [];
   readonly #options: VirtualDeviceOptions;
   readonly #scratch: string;
   #powered = false;
@@ -122,9 +145,9 @@ export class VirtualDevice {
   /** Power comes and goes before the agent's first instruction: only the boot loader ran. */
   async unplugBeforeAgentStarts(): Promise<GroupLetter | undefined> {
     if (this.#powered) throw new Error(`${this.name} is running`);
-    const group = await this.#bootLoader();
+    const started = await this.#bootLoader();
     this.#say('unplugged before the agent started');
-    return group;
+    return started?.group;
   }
 
   /**
@@ -164,32 +187,46 @@ export class VirtualDevice {
 
   async #live(): Promise<void> {
     while (this.#powered) {
-      const group = await this.#bootLoader();
-      if (group === undefined) throw new Error(`${this.name}: no group can be started`);
-      const { volatile } = this.#options;
-      const booted = await bootKernel(this.folder.slots[group], group, this.folder, volatile);
+      const started = await this.#bootLoader();
+      if (started === undefined) throw new Error(`${this.name}: no group can be started`);
+      const { group, trial } = started;
+      const { volatile, watchdog: seconds = watchdogDefault } = this.#options;
+      const openSecondsMax = trial ? seconds.openSecondsMax : undefined;
+      const { slots } = this.folder;
+      const booted = await bootKernel(slots[group], group, this.folder, volatile, openSecondsMax);
       if (booted === undefined) {
         this.#say(`group ${group} holds no image that can be started`);
         continue;
       }
-      await this.#oneBoot(group, booted.agentProgram);
+      const watchdog = new VirtualWatchdog({ file: this.folder.watchdogFile, seconds, trial });
+      const bitten = await this.#oneBoot(group, booted.agentProgram, watchdog);
+      this.lives.push({ group, trial, watchdogOpened: watchdog.opened, bitten });
     }
   }
 
-  /** The agent, as often as it is started in one boot. */
-  async #oneBoot(group: GroupLetter, program: string): Promise<void> {
+  /** The agent, as often as it is started in one boot; answers why the watchdog ended the boot, if it did. */
+  async #oneBoot(
+    group: GroupLetter,
+    program: string,
+    watchdog: VirtualWatchdog,
+  ): Promise<string | undefined> {
     const { hooks } = this.#options;
+    let bitten: string | undefined;
     for (let again = true; again && this.#powered; ) {
       await hooks?.onStart?.(group);
       this.#struck = undefined;
-      const stop = this.#settleAfter(await this.#runAgent(program));
+      watchdog.goOn();
+      const how = await this.#runAgent(program, watchdog);
+      ({ bitten } = how);
+      const stop = this.#settleAfter(how);
       await hooks?.onStop?.(stop);
       again = stop.sameBoot;
     }
+    return bitten;
   }
 
   /** The boot loader's part: decide, make the count durable, only then start. */
-  async #bootLoader(): Promise<GroupLetter | undefined> {
+  async #bootLoader(): Promise<Started | undefined> {
     this.#boots += 1;
     const { bootsMax = bootsMaxDefault } = this.#options;
     if (this.#boots > bootsMax) throw new Error(`${this.name} was started ${bootsMax} times`);
@@ -198,10 +235,11 @@ export class VirtualDevice {
     const decision = decideBoot(before);
     await writeBootFile(this.folder.bootFile, decision.after);
     this.#say(`boot loader: ${decision.words}`);
-    return decision.group;
+    const { group } = decision;
+    return group === undefined ? undefined : { group, trial: group === before.trial };
   }
 
-  async #runAgent(program: string): Promise<Ended & { readonly asked: boolean }> {
+  async #runAgent(program: string, watchdog: VirtualWatchdog): Promise<How> {
     rmSync(this.folder.rebootFile, { force: true });
     const { child, ended } = startProcess({
       command: process.execPath,
@@ -211,38 +249,40 @@ export class VirtualDevice {
     });
     this.#kill = () => killGroup(child);
     this.#agentPid = child.pid;
-    let over = false;
-    const end = ended.then((how) => {
-      over = true;
-      return how;
-    });
-    // The limit is a whole run of the agent: until it ends, asks for a restart, or loses power.
-    const asked = await waitUntil('the agent to end', Number.POSITIVE_INFINITY, () => {
-      if (existsSync(this.folder.rebootFile)) return true;
-      return over || !this.#powered ? false : undefined;
+    let over: Ended | undefined;
+    const end = ended.then((how) => (over = how));
+    // The limit is a whole run of the agent: until it asks for a restart, loses power, is reset, or ended for good.
+    const why = await waitUntil('the agent to end', Number.POSITIVE_INFINITY, () => {
+      const asked = existsSync(this.folder.rebootFile);
+      const bitten = asked ? undefined : watchdog.bite();
+      const cut = this.#cutWaits && over?.signal === 'SIGKILL';
+      const ownEnd = over !== undefined && (cut || this.#struck !== undefined || !watchdog.runs);
+      return asked || bitten !== undefined || ownEnd || !this.#powered ? { asked, bitten } : undefined;
     });
     this.#agentPid = undefined;
     killGroup(child);
-    return { ...(await end), asked };
+    return { ...(await end), ...why };
   }
 
   /** After an orderly restart or a kill the kernel has written everything; after a cut the seed decides. */
-  #settleAfter(how: Ended & { readonly asked: boolean }): AgentStop {
-    const planned = this.#cutWaits && this.#powered && !how.asked && how.signal === 'SIGKILL';
+  #settleAfter(how: How): AgentStop {
+    const { asked, bitten } = how;
+    const own = !asked && bitten === undefined;
+    const planned = this.#cutWaits && this.#powered && own && how.signal === 'SIGKILL';
     if (this.#struck === 'power-cut' || (planned && this.#struck === undefined)) {
       this.#cut();
       return { kind: 'power-cut', sameBoot: false };
     }
     settle(this.#scratch, { kind: 'keep-all' });
     // A restart that was asked for takes place, whoever is killed meanwhile.
-    if (how.asked) this.#say('restart asked for by the agent');
+    if (asked) this.#say('restart asked for by the agent');
+    else if (bitten !== undefined) this.#say(`reset: ${bitten}`);
     else if (this.#struck !== undefined) {
       this.#say(`agent killed${this.#struck === 'same-boot' ? ' and started again' : ''}`);
       return { kind: 'killed', sameBoot: this.#struck === 'same-boot' };
-    } else if (this.#powered)
-      this.#say(`agent ended by itself (${how.signal ?? how.code}); the kernel resets`);
+    } else if (this.#powered) this.#say(`agent ended by itself (${how.signal ?? how.code}); started again`);
     else return { kind: 'killed', sameBoot: false };
-    return { kind: how.asked ? 'restart' : 'ended', sameBoot: false };
+    return { kind: asked ? 'restart' : 'ended', sameBoot: false };
   }
 
   #cut(): void {

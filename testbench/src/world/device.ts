@@ -9,6 +9,7 @@ import { writeDeviceConfig } from '../virtual-device/device-config.ts';
 import { type DeviceFolder, deviceFolder, makeDeviceFolder } from '../virtual-device/device-folder.ts';
 import { LogReader } from '../virtual-device/device-view.ts';
 import { type LifeHooks, VirtualDevice } from '../virtual-device/virtual-device.ts';
+import type { WatchdogSeconds } from '../virtual-device/virtual-watchdog.ts';
 import type { Company, Release } from './company.ts';
 
 export interface MakeDeviceOptions {
@@ -23,6 +24,7 @@ export interface MakeDeviceOptions {
   readonly volatile?: boolean;
   readonly seed?: number;
   readonly serverUrl?: string;
+  readonly watchdog?: WatchdogSeconds;
   readonly onLine?: (line: string) => void;
   readonly bootsMax?: number;
   readonly hooks?: LifeHooks;
@@ -58,6 +60,7 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     from: join(given, 'agent.json'),
     folder,
     ...(options.serverUrl === undefined ? {} : { serverUrl: options.serverUrl }),
+    ...(options.watchdog === undefined ? {} : { watchdogTimeoutSeconds: options.watchdog.timeoutSeconds }),
   });
   await provision(options, folder, given);
   const virtual = new VirtualDevice({
@@ -65,6 +68,7 @@ export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
     folder,
     volatile: options.volatile === true,
     seed: options.seed ?? 1,
+    ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
     ...(options.bootsMax === undefined ? {} : { bootsMax: options.bootsMax }),
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleAgent } from '@airlock/agent/bundle';
 import { writeImage } from '../images.ts';
-import { brokenAgent, demoPrograms } from '../programs.ts';
+import { brokenAgent, demoPrograms, type SelfTestKind } from '../programs.ts';
 import { volatileAgentEntry } from '../virtual-device/kernel.ts';
 import { product } from './company.ts';
 
@@ -20,7 +20,7 @@ export interface ImageRequest {
    * for devices with a volatile disk. `broken`: ends at once.
    */
   readonly agent?: 'real' | 'volatile' | 'both' | 'broken';
-  readonly selfTest?: 'passes' | 'fails';
+  readonly selfTest?: SelfTestKind;
   readonly fillerBytes?: number;
   /** A file or folder of real software to carry. */
   readonly payload?: string;

@@ -130,6 +130,31 @@ export interface Transport {
   signedTime(nonce: string): Promise<string>;
 }
 
+/**
+ * Resets the device by itself unless it is fed. Used in trials only.
+ *
+ * Contract, kept by every adapter:
+ * - once `open` has resolved, the device is reset after the number of seconds that it answers, counted from the newest
+ *   `open` or `feed`, by something that depends on neither the agent nor its process: hardware, or the kernel;
+ * - that the agent ends, is stopped or is killed does not stop it; only a `close` that resolved does;
+ * - what cannot be stopped again by `close` is not opened;
+ * - `open` of an open one feeds it; `close` of a closed one does nothing.
+ * All throw `WatchdogError` for what the system does.
+ */
+export interface Watchdog {
+  open(): Promise<number>;
+  feed(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The watchdog could not be opened, fed or stopped. */
+export class WatchdogError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'WatchdogError';
+  }
+}
+
 export class TransportError extends Error {
   readonly code:
     | 'OTA_SERVER_UNREACHABLE'

@@ -252,6 +252,7 @@ export class SimDevice {
         },
       },
       selfTest: { run: () => world.selfTest() },
+      ...(world.watchdog === undefined ? {} : { watchdog: world.watchdog }),
       dataGuard: {
         present: world.data.present,
         prepare: data('prepare', world.data.prepare),

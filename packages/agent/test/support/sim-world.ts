@@ -1,6 +1,6 @@
 /** The surroundings of a simulated device: server, operator, boot loader, programs, faults. */
 import type { LogEntry, SelfTestResult } from '@airlock/protocol';
-import { TransportError, type AgentSettings, type FloorStore } from '../../src/index.ts';
+import { TransportError, type AgentSettings, type FloorStore, type Watchdog } from '../../src/index.ts';
 import { Company, start } from './sim-company.ts';
 
 /** What the device's surroundings do; tests change it between and during boots. */
@@ -29,6 +29,8 @@ export class World {
   /** A device record that each answer carries. */
   deviceRecord: string | undefined;
   restartWorks = true;
+  /** undefined: the device has none. */
+  watchdog: Watchdog | undefined;
   selfTest: () => Promise<SelfTestResult> = async () => ({ passed: true, tests: [] });
   data: { present: boolean; calls: string[]; prepare: boolean; ends: boolean } = {
     present: false,
