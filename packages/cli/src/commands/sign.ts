@@ -18,7 +18,7 @@ import { type Act, actWords, functionLifeSeconds, planSignature, type SigningPla
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Proposal, ServerApi } from '../server-api.ts';
+import type { Proposal, Release, ServerApi } from '../server-api.ts';
 import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
 import { need, Stop, stop } from '../stop.ts';
 import { fetchRelease, manifestLines } from './release.ts';
@@ -263,10 +263,19 @@ function stillToApprove(session: Session, act: Extract<Act, { kind: 'approve' }>
 async function runApprove(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
   const session = await begin(context);
-  const { manifest, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+  const { release, manifest, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
   refuseOther(session, version, sha256);
   const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
-  await sign(session, act, manifestLines(manifest, sha256));
+  await sign(session, act, `${manifestLines(manifest, sha256)}${withdrawnLine(release, version)}`);
+}
+
+/** Approving again is allowed, and for devices that saw the withdrawal it is in vain: trust remembers the manifest. */
+function withdrawnLine({ withdrawnBy }: Release, version: number): string {
+  if (withdrawnBy.length === 0) return '';
+  return (
+    `WARNING: ${withdrawnBy.map(plain).join(', ')} withdrew release ${version} before: devices that saw that refuse it ` +
+    'for good, whatever is signed now. The way on is a new release with a higher version.\n'
+  );
 }
 
 /** Two functions must never approve two contents under one number: the server may show each of us another one. */
