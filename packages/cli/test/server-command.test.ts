@@ -1,15 +1,17 @@
-/** `server` at a terminal: by the real programs, in a process group of their own. */
+/** `server` at a terminal, in a process group of its own, and `init` on a disk that is really full: by the real programs. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
+const run = promisify(execFile);
 /** Time for the signal that is passed on to arrive, on a machine with much to do. */
 const secondSignalMs = 300;
 const program = fileURLToPath(new URL('../bin/airlock.mjs', import.meta.url));
@@ -60,4 +62,32 @@ test('TEST-OTA-1060 REQ-OTA-OPS-01: server, Ctrl-C at a terminal, which signals 
   request.destroy();
   await ended;
   assert.deepEqual({ status: server.exitCode, err }, { status: 0, err: '' });
+});
+
+/** Full at the certificates, the online keys, or the first tables: each is met by another program. */
+const diskSizes = ['20k', '60k', '120k'];
+
+test('TEST-OTA-1072 REQ-OTA-OPS-01: init, the disk full at several moments, also in the program of the server: CLI_DISK_FULL, nothing left', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'airlock-full-'));
+  t.after(async () => await rm(folder, { recursive: true, force: true }));
+  for (const size of diskSizes) {
+    try {
+      await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'airlock-test', folder]);
+    } catch {
+      t.skip('a file system cannot be mounted here');
+      return;
+    }
+    try {
+      const env = { ...process.env, AIRLOCK_PASSPHRASE: 'correct horse battery staple' };
+      const options = { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] } as const;
+      const init = spawn(process.execPath, [program, '--home', 'home', 'init', '--demo'], options);
+      let err = '';
+      init.stderr.on('data', (data: unknown) => (err += String(data)));
+      await once(init, 'close');
+      assert.match(err, /^airlock: CLI_DISK_FULL: no space is left/, size);
+      assert.deepEqual(await readdir(folder), []);
+    } finally {
+      await run('umount', [folder]);
+    }
+  }
 });
