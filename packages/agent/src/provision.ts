@@ -131,7 +131,10 @@ async function readInstalled(
   );
   if (!bytes.ok) return bytes;
   const manifest = parseManifest(bytes.value);
-  if (!manifest.ok) return manifest;
+  if (!manifest.ok) {
+    const { code, message, field } = manifest.error;
+    return fail(code, `${file}: ${message}`, field);
+  }
   const { product, images } = manifest.value;
   if (product !== config.product) {
     return fail('OTA_CONFIG', `${file}: product: expected ${config.product}, found ${product}`, 'product');

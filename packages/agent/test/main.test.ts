@@ -86,6 +86,21 @@ test('TEST-OTA-356 REQ-OTA-APPLY-07, REQ-OTA-SIGN-07: provision, of foreign pape
   }
 });
 
+test('TEST-OTA-1073 REQ-OTA-APPLY-05: provision, of a manifest that was written again in another layout: refused, its file named', async () => {
+  const device = await testDevice();
+  try {
+    const at = device.provisionWords.indexOf('--installed');
+    const bytes = await readFile(device.provisionWords[at + 1] ?? '', 'utf8');
+    const file = join(device.folder, 'reformatted.json');
+    await writeFile(file, `${JSON.stringify(JSON.parse(bytes), undefined, 2)}\n`);
+    const refused = await runAgent([...device.provisionWords, '--installed', file]);
+    assert.notEqual(refused.code, 0);
+    assertOneLine(refused.stderr, /reformatted\.json: /);
+  } finally {
+    await device.dispose();
+  }
+});
+
 test('TEST-OTA-778 REQ-OTA-APPLY-05, REQ-OTA-ROLL-01: provision, of a group that holds another image, a shorter slot or none: OTA_NOT_INSTALLED, the slot named, nothing written', async () => {
   const device = await testDevice();
   try {

@@ -113,12 +113,18 @@ export class Api {
     });
     const { body } = options;
     if (body?.kind === 'stream') {
-      // The answer may come before the end: a refusal must be seen, not the broken pipe that follows it.
-      const sent = pipeline(body.stream, outgoing).catch((error: unknown) => {
-        if (systemCode(error) !== 'EPIPE' && systemCode(error) !== 'ECONNRESET') throw error;
-      });
-      const [incoming] = await Promise.all([promise, sent]);
-      return await readAnswer(incoming);
+      const sending = pipeline(body.stream, outgoing).catch((error: unknown) => error);
+      try {
+        // Read while the rest is sent: a refusal in the middle (507) must be seen, not the broken pipe after it.
+        return await readAnswer(await promise);
+      } catch (error) {
+        // What the file did (CLI_FILE_CHANGED) says more than the connection that broke with it.
+        const failed = outgoing.destroyed ? await sending : undefined;
+        throw failed instanceof Stop ? failed : error;
+      } finally {
+        // Nobody reads the rest of a body that was refused.
+        if (!outgoing.writableFinished) outgoing.destroy();
+      }
     }
     outgoing.end(body === undefined ? undefined : bodyBytes(body));
     return await readAnswer(await promise);

@@ -62,6 +62,10 @@ export class Options {
     return this.#reader.optional(camel(name))?.value === true;
   }
 
+  has(name: string): boolean {
+    return this.#reader.optional(camel(name)) !== undefined;
+  }
+
   /** A whole number from `min`; stops with CLI_NUMBER. */
   integer(name: string, min: number): number | undefined {
     const text = this.text(name);

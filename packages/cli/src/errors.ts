@@ -124,7 +124,8 @@ export const cliErrors = {
   },
   CLI_FUNCTION: {
     summary: 'A function is unknown, or not given as FUNCTION=NAME <ID>.',
-    remedy: 'Write it as quality="Dr. Ada Quill <ada>"; product show lists those that exist.',
+    remedy:
+      'airlock product show lists the functions that exist; a new one is written as quality="Dr. Ada Quill <ada>".',
     decidedIn: 'packages/cli/src/core/company.ts#parseHolder',
   },
   CLI_THRESHOLD: {
@@ -144,7 +145,8 @@ export const cliErrors = {
   },
   CLI_PORT_TAKEN: {
     summary: 'A port that the server is to listen on is taken.',
-    remedy: 'Stop the other program, or give another port with --device-port or --people-port.',
+    remedy:
+      'Stop the other program. airlock init takes other ports by --device-port and --people-port; those of a home that is there stand in its server/config.json and airlock.json.',
     decidedIn: 'packages/cli/src/setup.ts#choosePort',
   },
   CLI_PRODUCT_UNKNOWN: {
@@ -157,10 +159,21 @@ export const cliErrors = {
     remedy: 'Use one that root minimum and policy both name, or add it to both.',
     decidedIn: 'packages/cli/src/device.ts#checkDevice',
   },
+  CLI_AGENT_CONFIG: {
+    summary: "A field of the agent's configuration is unknown or of another form.",
+    remedy: 'Correct the field named; nothing was registered. docs/formats.md lists the fields.',
+    decidedIn: 'packages/cli/src/core/agent-config.ts#checkAgentConfig',
+  },
   CLI_DEVICE_UNKNOWN: {
     summary: 'The server knows no such device.',
     remedy: 'Check the id with airlock device list.',
     decidedIn: 'packages/cli/src/commands/fleet.ts#knownDevice',
+  },
+  CLI_DEVICE_REVOKED: {
+    summary: 'The device is revoked and gets nothing.',
+    remedy:
+      'Nothing can be assigned to it; a device that is to be used again is added anew under another id.',
+    decidedIn: 'packages/cli/src/commands/fleet.ts#runAssign',
   },
   CLI_RELEASE_UNKNOWN: {
     summary: 'There is no such release.',
@@ -173,7 +186,7 @@ export const cliErrors = {
     decidedIn: 'packages/cli/src/core/signing.ts#applyAct',
   },
   CLI_VERSION_USED: {
-    summary: 'The version number is used already.',
+    summary: 'The version number is used already, or is below one that is.',
     remedy: 'Take a number above the highest one; numbers are never used again.',
     decidedIn: 'packages/cli/src/commands/release.ts#refuseUsed',
   },
@@ -257,6 +270,7 @@ const statuses: Readonly<Partial<Record<CliCode, number>>> = {
   CLI_JSON: 2,
   CLI_MANIFEST_FIELD: 2,
   CLI_IMAGE_OPTION: 2,
+  CLI_AGENT_CONFIG: 2,
   CLI_IMAGE_EMPTY: 2,
   CLI_PASSPHRASE_NEEDED: 2,
   CLI_PASSPHRASE_SHORT: 2,

@@ -5,7 +5,7 @@
  * folder is flushed after it. What a file means is left to others.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fail, type Failure, ok, type Result } from '@airlock/trust';
 import { Stop, systemCode } from './stop.ts';
@@ -105,6 +105,20 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string, 
     await rm(beside, { force: true });
     throw error instanceof Stop ? error : new Stop(writeFailure(error, path));
   }
+}
+
+/** Refuses a home's folder that holds something, with CLI_EXISTS, or that cannot be one, with CLI_FILE_WRITE. */
+export async function requireEmpty(folder: string): Promise<void> {
+  let entries: readonly string[];
+  try {
+    entries = await readdir(folder);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    throw new Stop(writeFailure(error, folder));
+  }
+  if (entries.length === 0) return;
+  const message = `${folder} is not empty; a home is made in a folder of its own`;
+  throw new Stop(fail('CLI_EXISTS', message, '--home').error);
 }
 
 /** Makes a folder for its owner only, with all above it. */

@@ -28,8 +28,8 @@ export interface HomeSettings {
   readonly schema: 'airlock-home/1';
   /** The listener for people. */
   readonly apiUrl: string;
-  /** The listener for devices; goes into every `agent.json`. */
-  readonly deviceUrl: string;
+  /** The listener for devices; goes into every `agent.json`. Absent on a machine that only signs. */
+  readonly deviceUrl?: string;
   /** Certificate (PEM) of the authority that signed the server's certificates. */
   readonly authorityFile: string;
   readonly tokenFile: string;
@@ -101,13 +101,14 @@ export class Home {
     }
     const reader = new Reader(need(await readJsonFile(file)), { code: 'CLI_HOME_DAMAGED', name: file });
     reader.object(['schema', 'apiUrl', 'deviceUrl', 'authorityFile', 'tokenFile', 'serverConfig']);
+    const deviceUrl = reader.optional('deviceUrl')?.text();
     const serverConfig = reader.optional('serverConfig')?.text();
     return {
       schema: reader.at('schema').choice(['airlock-home/1']),
       apiUrl: reader.at('apiUrl').text(),
-      deviceUrl: reader.at('deviceUrl').text(),
       authorityFile: reader.at('authorityFile').text(),
       tokenFile: reader.at('tokenFile').text(),
+      ...(deviceUrl === undefined ? {} : { deviceUrl }),
       ...(serverConfig === undefined ? {} : { serverConfig }),
     };
   }

@@ -35,6 +35,8 @@ export interface StoredKey {
   readonly name: string;
   readonly file: string;
   readonly publicKey: PublicKey;
+  /** Only the public half was brought here: it can be named in a product and cannot sign. */
+  readonly publicOnly?: true;
 }
 
 /** A key that was made and not yet written. */

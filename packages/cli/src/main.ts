@@ -4,6 +4,7 @@
  * Exit status: 0 done; 1 refused; 2 wrong command line or input; 3 server not reachable; 4 not confirmed by the
  * person; 70 a fault of the program itself.
  */
+import { readFileSync } from 'node:fs';
 import { apiCodes, deviceCodes } from '@airlock/protocol';
 import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
 import { Command, CommanderError, Option } from 'commander';
@@ -11,10 +12,12 @@ import { type CommandSpec, Context, Options } from './command.ts';
 import { deviceCommands } from './commands/device.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
+import { joinCommands } from './commands/join.ts';
 import { productCommands } from './commands/product.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
 import { cliErrors, exitStatusOf } from './errors.ts';
+import { Reader } from './fields.ts';
 import type { CliIo } from './io.ts';
 import { plain } from './output.ts';
 import { Stop } from './stop.ts';
@@ -30,6 +33,7 @@ export const commands: readonly CommandSpec[] = [
   ...releaseCommands,
   ...signCommands,
   ...fleetCommands,
+  ...joinCommands,
 ];
 
 const groupSummaries: Readonly<Record<string, string>> = {
@@ -37,6 +41,7 @@ const groupSummaries: Readonly<Record<string, string>> = {
   policy: 'who must approve',
   device: 'devices and their records',
   release: 'releases and their approvals',
+  key: 'keys of people',
 };
 
 const exitHelp = `
@@ -102,12 +107,19 @@ function addCommand(
   command.action(() => run(spec, command));
 }
 
+function version(): string {
+  const name = 'package.json of the CLI';
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return new Reader(JSON.parse(text), { code: 'CLI_FILE_READ', name }).at('version').text();
+}
+
 /** The program without effects: what runs a command is given. */
 function buildProgram(run: (spec: CommandSpec, command: Command) => Promise<void>): Command {
   const program = quiet(new Command('airlock'))
     .description(
       'Over-the-air updates for medical devices: signed, approved, power-safe, and with the proof.',
     )
+    .version(version(), '--version', 'print the version')
     .option('--home <folder>', 'the home folder (default: AIRLOCK_HOME or ./airlock-home)')
     .option('--json', 'print results as JSON')
     .option('--passphrase-file <file>', 'take passphrases from a file; recorded as unattended')
@@ -132,8 +144,10 @@ export async function runAirlock(argv: readonly string[], io: CliIo): Promise<nu
     }
   });
   sendHelpTo(program, io);
+  // Commander's own help command knows one level only and would show the group.
+  const words = argv[0] === 'help' && argv.length > 1 ? [...argv.slice(1), '--help'] : [...argv];
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(words, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return commandLineFault(io, error, json);

@@ -137,7 +137,10 @@ export async function makeProduct(home: Home, ring: KeyRing, input: ProductInput
     targets.map(({ signer }) => signer),
   );
   const roles: [string, Uint8Array][] = [];
-  for (const held of functions) roles.push([held.name, await emptyRole(ring, input, held)]);
+  for (const held of functions) {
+    const role = await emptyRole(ring, input, held);
+    if (role !== undefined) roles.push([held.name, role]);
+  }
   const settings: ProductSettings = {
     schema: 'airlock-product/1',
     product,
@@ -215,7 +218,14 @@ function makePolicy(input: ProductInput, functions: readonly HeldFunction[]): Ui
   return bytes;
 }
 
-async function emptyRole(ring: KeyRing, input: ProductInput, held: HeldFunction): Promise<Uint8Array> {
+/** A function's first role, or undefined when its keys are elsewhere: then its first approval is number 1. */
+async function emptyRole(
+  ring: KeyRing,
+  input: ProductInput,
+  held: HeldFunction,
+): Promise<Uint8Array | undefined> {
+  const here = held.holders.filter(({ key }) => !('publicOnly' in key));
+  if (here.length < held.threshold) return undefined;
   const life = functionLifeSeconds(input.safetyClass === 'C');
   const draft = draftFunction({
     product: input.product,
@@ -225,7 +235,7 @@ async function emptyRole(ring: KeyRing, input: ProductInput, held: HeldFunction)
     releases: [],
   });
   const signers = [];
-  for (const { key } of held.holders.slice(0, held.threshold)) {
+  for (const { key } of here.slice(0, held.threshold)) {
     signers.push('signer' in key ? key.signer : await ring.signer(key));
   }
   return signDraft(draft, signers);

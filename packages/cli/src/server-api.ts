@@ -40,6 +40,8 @@ export interface Release {
   readonly safetyClass: string;
   readonly manifestSha256: string;
   readonly approvedBy: readonly string[];
+  /** Functions that ever took their approval back. */
+  readonly withdrawnBy: readonly string[];
   readonly created: string;
   readonly manifest?: string;
 }
@@ -117,6 +119,10 @@ function readRelease(reader: Reader): Release {
     manifestSha256: reader.at('manifestSha256').text(),
     approvedBy: reader
       .at('approvedBy')
+      .list()
+      .map((entry) => entry.text()),
+    withdrawnBy: reader
+      .at('withdrawnBy')
       .list()
       .map((entry) => entry.text()),
     created: reader.at('created').text(),

@@ -84,6 +84,9 @@ function refused(name: string, text: string): Stop {
   if (/EADDRINUSE|API_PORT|PORT_TAKEN/.test(text)) {
     return new Stop(fail('CLI_PORT_TAKEN', `a port that the server is to listen on is taken: ${line}`).error);
   }
+  if (text.includes('API_DISK_FULL')) {
+    return new Stop(fail('CLI_DISK_FULL', `no space is left for the server's folder: ${line}`).error);
+  }
   return new Stop(
     fail('CLI_SERVER_PROGRAM', `${name} refused: ${line === '' ? 'it said nothing' : line}`).error,
   );

@@ -50,8 +50,6 @@ export interface Verified {
 async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
   const file = home.signerFile(product);
   if (!(await exists(file))) return await pinned(home, product, rootFile);
-  // A second root could only be another one: the held state follows rotations by itself.
-  if (rootFile !== undefined) stop('CLI_EXISTS', `a root of ${product} is pinned already`, '--root');
   const reader = new Reader(need(await readJsonFile(file, signerBytesMax)), {
     code: 'CLI_HOME_DAMAGED',
     name: file,
@@ -59,13 +57,24 @@ async function readSigner(home: Home, product: string, rootFile?: string): Promi
   reader.object(['schema', 'product', 'state', 'policy', 'signed']);
   const policy = reader.optional('policy')?.text();
   const signed = reader.at('signed').entries();
+  const state = readState(reader.at('state'));
+  if (rootFile !== undefined) await refuseOtherRoot(product, state, rootFile);
   return {
     schema: reader.at('schema').choice(['airlock-signer/1']),
     product: reader.at('product').choice([product]),
-    state: readState(reader.at('state')),
+    state,
     ...(policy === undefined ? {} : { policy }),
     signed: Object.fromEntries(signed.map(([role, version]) => [role, version.integer(0)])),
   };
+}
+
+/**
+ * The same command again, after it stopped for another reason, is no second pin. Any other root is refused: the held
+ * state follows rotations by itself.
+ */
+async function refuseOtherRoot(product: string, state: RepositoryState, file: string): Promise<void> {
+  if (need(await readTextFile(file, trustLimits.rootBytesMax)) === state.root) return;
+  stop('CLI_EXISTS', `another root of ${product} is pinned already; leave --root out`, '--root');
 }
 
 async function pinned(home: Home, product: string, rootFile: string | undefined): Promise<SignerState> {

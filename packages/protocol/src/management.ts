@@ -142,6 +142,11 @@ export const ReleaseView = Type.Object(
     manifestLength: Type.Integer({ minimum: 1 }),
     /** Functions whose published role lists exactly this manifest. */
     approvedBy: Type.Array(Name),
+    /**
+     * Functions that ever took their approval of exactly this manifest back, also those that approve it again: devices
+     * that saw it refuse the release for good.
+     */
+    withdrawnBy: Type.Array(Name),
     created: Instant,
     createdBy: Line,
     /** Exact text; only when one release is asked for. */

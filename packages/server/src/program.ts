@@ -98,11 +98,20 @@ async function guarded(act: () => Promise<Result<unknown>>): Promise<Result<unkn
   try {
     return await act();
   } catch (error) {
-    const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
     const why = error instanceof Error ? error.message : 'unknown';
-    const full = code === 'ENOSPC' || Reflect.get(Object(error), 'errcode') === 13;
-    return full ? fail('API_DISK_FULL', 'no space is left on the disk') : fail('API_INTERNAL', why);
+    return isNoSpace(error)
+      ? fail('API_DISK_FULL', 'no space is left on the disk')
+      : fail('API_INTERNAL', why);
   }
+}
+
+/** ENOSPC, EDQUOT or SQLITE_FULL, also as the cause of what was thrown: a migration wraps what stopped it. */
+function isNoSpace(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code: unknown = Reflect.get(error, 'code');
+  return (
+    code === 'ENOSPC' || code === 'EDQUOT' || Reflect.get(error, 'errcode') === 13 || isNoSpace(error.cause)
+  );
 }
 
 async function withConfig(

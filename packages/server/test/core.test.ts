@@ -15,7 +15,7 @@ import {
   noteMissing,
 } from '../src/core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from '../src/core/timestamps.ts';
-import { lastWithdrawal } from '../src/core/withdrawals.ts';
+import { lastWithdrawal, wasWithdrawn } from '../src/core/withdrawals.ts';
 import { nextOnlineVersion } from '../src/core/versions.ts';
 import { makeSigner } from './support/world.ts';
 
@@ -122,6 +122,16 @@ test('TEST-OTA-811 REQ-OTA-POL-05: histories of a role, read for one release: wi
   assert.equal(history(true, true, false), undefined, 'still withdrawn: it is not approved');
   assert.deepEqual(history(true, false, true), { dropped: 2, again: 3, until: 20 });
   assert.deepEqual(history(true, false, false, true, false, true, true), { dropped: 5, again: 6, until: 50 });
+});
+
+test('TEST-OTA-1062 REQ-OTA-POL-05: histories of a role, read for one release: a withdrawal is told for good, also once it is approved again', () => {
+  const history = (...listed: boolean[]) => wasWithdrawn(listed.map((it) => ({ listed: it })));
+  for (const withdrawn of [history(true, false), history(false, true, false), history(true, false, true)]) {
+    assert.equal(withdrawn, true);
+  }
+  for (const never of [history(), history(false, false), history(true), history(false, true, true)]) {
+    assert.equal(never, false);
+  }
 });
 
 test('TEST-OTA-462 REQ-OTA-DELTA-02: Range headers of every form, parsed: bytes inside the image, the whole, or unsatisfiable', () => {

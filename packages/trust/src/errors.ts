@@ -103,7 +103,7 @@ export const trustErrors = {
   },
   OTA_MANIFEST: {
     summary: 'The manifest is not valid.',
-    remedy: 'Correct the field named and create the release again under a new version.',
+    remedy: 'Correct the field named; a release that was created already needs a new version.',
     decidedIn: 'packages/trust/src/manifest.ts#parseManifest',
   },
   OTA_HASH_MISMATCH: {

@@ -25,8 +25,8 @@ ${relative(process.cwd(), '.') || process.cwd()}:
 
 On the device itself, with no network:
 
-  node ${device.folder.runFolder}/A/airlock-agent.mjs status --config ${device.folder.configFile}
-  node ${device.folder.runFolder}/A/airlock-agent.mjs log --config ${device.folder.configFile}
+  ${process.execPath} ${device.folder.runFolder}/A/airlock-agent.mjs status --config ${device.folder.configFile}
+  ${process.execPath} ${device.folder.runFolder}/A/airlock-agent.mjs log --config ${device.folder.configFile}
 `);
   let shown = 0;
   for (;;) {

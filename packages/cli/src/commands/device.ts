@@ -2,10 +2,10 @@
 import { readdir } from 'node:fs/promises';
 import { type DeviceRecord, isDeviceId, parseDeviceRecord } from '@airlock/trust';
 import type { CommandSpec, Context } from '../command.ts';
+import { checkAgentConfig } from '../core/agent-config.ts';
 import { isSafetyClass } from '../core/company.ts';
 import { checkDevice, decisionsLeft, makeDevice } from '../device.ts';
 import { nearestFolder, readJsonFile, readTextFile, removeFiles, writeNewFiles } from '../files.ts';
-import { Reader } from '../fields.ts';
 import { keyTypes } from '../keys.ts';
 import { table } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
@@ -71,7 +71,7 @@ async function readTemplate(context: Context): Promise<Readonly<Record<string, u
   const file = context.options.text('agent-config');
   if (file === undefined) return {};
   const path = context.path(file);
-  return new Reader(need(await readJsonFile(path)), { code: 'CLI_JSON', name: path }).object();
+  return need(checkAgentConfig(need(await readJsonFile(path)), path));
 }
 
 /** The newest root of the director that lies in the home. */
@@ -96,6 +96,14 @@ async function runAdd(context: Context): Promise<void> {
   const folder = context.path(options.text('out') ?? home.deviceFolder(record.device));
   await refuseFull(folder);
   const settings = await home.settings();
+  const { deviceUrl } = settings;
+  if (deviceUrl === undefined) {
+    return stop(
+      'CLI_NO_SERVER',
+      'this home only signs; devices are made where the server is',
+      'airlock.json',
+    );
+  }
   const api = await context.api(settings);
   if ((await api.device(record.device)) !== undefined) {
     stop('CLI_EXISTS', `the server knows a device ${record.device} already`, 'DEVICE');
@@ -118,7 +126,7 @@ async function runAdd(context: Context): Promise<void> {
     },
     serverAuthority: need(await readTextFile(home.path(settings.authorityFile))),
     directorRoot: await directorRoot(context),
-    deviceUrl: settings.deviceUrl,
+    deviceUrl,
     logKeyType,
     slots,
     template,

@@ -24,6 +24,9 @@ async function runAssign(context: Context): Promise<void> {
   const rollout = options.text('rollout');
   const api = await context.api();
   const device = await knownDevice(api, id);
+  if (device.revoked !== undefined) {
+    stop('CLI_DEVICE_REVOKED', `${id} was revoked at ${device.revoked} and gets nothing`, 'DEVICE');
+  }
   if ((await api.release(device.product, version)) === undefined) {
     stop('CLI_RELEASE_UNKNOWN', `${device.product} has no release ${version}`, 'VERSION');
   }
@@ -187,10 +190,11 @@ async function runLog(context: Context): Promise<void> {
     entry.reason,
   ]);
   const found = findings.map((finding) => `FINDING ${plain(finding)}\n`).join('');
-  context.out.result(
-    { device: id, entries: raw.slice(from), findings },
-    `${table(['#', 'TIME', 'CODE', 'TO', 'REASON'], rows)}${found}`,
-  );
+  const lines =
+    rows.length === 0
+      ? `The server has no log entry of ${plain(id)} yet\n`
+      : table(['#', 'TIME', 'CODE', 'TO', 'REASON'], rows);
+  context.out.result({ device: id, entries: raw.slice(from), findings }, `${lines}${found}`);
 }
 
 export const fleetCommands: readonly CommandSpec[] = [

@@ -1,19 +1,34 @@
 /** `init` and `server`. */
 import { readdir, rm } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
-import { moveFolder, readTextFile } from '../files.ts';
+import { moveFolder, readTextFile, requireEmpty } from '../files.ts';
 import { choosePort, makeHome } from '../setup.ts';
 import { runServer } from '../server-program.ts';
 import { need, stop, systemCode } from '../stop.ts';
 import { addProduct, serverConfig, withServer } from './product.ts';
 import { keyOptions, keyType, productOptions, readProduct, rootQuorum } from './product-options.ts';
 
-async function requireEmpty(folder: string): Promise<void> {
-  const entries = await readdir(folder).catch((): string[] => []);
-  if (entries.length > 0)
-    stop('CLI_EXISTS', `${folder} is not empty; a home is made in a folder of its own`, '--home');
+/** A name of the DNS or an address: it goes into URLs and certificates, where anything else fails much later. */
+function hosts(context: Context): string[] {
+  const given = context.options.list('host');
+  const name =
+    /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+  const bad = given.find((host) => !name.test(host) && isIP(host) === 0);
+  if (bad !== undefined) {
+    stop('CLI_USAGE', `--host must be a host name or an address, not "${bad}"`, '--host');
+  }
+  return [...new Set([...given, 'localhost', '127.0.0.1'])];
+}
+
+/** What is said of a product that is not made would be lost without a word. */
+function refuseProductOptions({ options }: Context): void {
+  const names = productOptions.map(({ flags }) => flags.replace(/^--([a-z-]+).*$/, '$1'));
+  const given = names.find((name) => options.has(name));
+  if (given === undefined) return;
+  stop('CLI_USAGE', `--${given} is of a product, and no --product is named`, `--${given}`);
 }
 
 async function port(context: Context, name: string): Promise<number> {
@@ -56,7 +71,8 @@ async function runInit(given: Context): Promise<void> {
   try {
     await buildHome(context, given);
   } catch (error) {
-    await rm(context.home.folder, { recursive: true, force: true });
+    // The reason is the first error, not what cleaning up says of a folder that could not be made.
+    await rm(context.home.folder, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   } finally {
     context.close();
@@ -66,10 +82,11 @@ async function runInit(given: Context): Promise<void> {
 async function buildHome(context: Context, given: Context): Promise<void> {
   const { home, ring, io, options } = context;
   const product = options.text('product');
+  if (product === undefined) refuseProductOptions(context);
   // Everything that can be refused is refused before the first file is made.
   const request = product === undefined ? undefined : await readProduct(context, product);
   const input = {
-    hosts: [...new Set([...options.list('host'), 'localhost', '127.0.0.1'])],
+    hosts: hosts(context),
     devicePort: await port(context, 'device-port'),
     peoplePort: await port(context, 'people-port'),
     root: rootQuorum(context, options.flag('demo')),

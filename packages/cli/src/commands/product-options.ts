@@ -1,13 +1,20 @@
 /** The options that `init` and `product add` share: what a product is, and who approves for it. */
-import { isFunctionName, trustLimits } from '@airlock/trust';
+import {
+  isFunctionName,
+  ok,
+  parsePublicKey,
+  type PublicKey,
+  readSealedPublicKey,
+  type Result,
+  trustLimits,
+} from '@airlock/trust';
 import type { Context, OptionSpec } from '../command.ts';
 import { type CompanyInput, type Company, isSafetyClass, parseHolder, planCompany } from '../core/company.ts';
-import { readSmallFile } from '../files.ts';
+import { parseJson, readSmallFile } from '../files.ts';
 import { keyTypes, type KeyType, type StoredKey } from '../keys.ts';
 import { requireAttended } from '../passphrases.ts';
 import { checkQuorum, type Quorum } from '../product.ts';
 import { need, stop } from '../stop.ts';
-import { readSealedPublicKey } from '@airlock/trust';
 
 export const keyOptions: readonly OptionSpec[] = [
   { flags: '--demo', describe: 'mark the root as a demo: one signature is enough, nobody needs to type' },
@@ -33,7 +40,11 @@ export const productOptions: readonly OptionSpec[] = [
   { flags: '--minimum <spec>', describe: 'in the root, who must approve: C=engineering,quality', many: true },
   { flags: '--policy <spec>', describe: 'in the policy, who else: us=regulatory-us,quality:2', many: true },
   { flags: '--emergency-set <functions>', describe: 'who approves in an emergency: engineering,quality' },
-  { flags: '--key <spec>', describe: 'a key that a holder made before: ada=FILE', many: true },
+  {
+    flags: '--key <spec>',
+    describe: 'a key that a holder made by key new: ada=FILE (its public half is enough)',
+    many: true,
+  },
   { flags: '--targets-keys <n>', describe: 'keys of targets (default 2, demo 1)' },
   { flags: '--targets-threshold <n>', describe: 'signatures that targets needs (default 2, demo 1)' },
 ];
@@ -131,7 +142,19 @@ async function askMinimum(context: Context, input: CompanyInput): Promise<Compan
   return { ...input, minimum };
 }
 
-/** `ada=FILE`: sealed keys that holders bring; only their public half is read here. */
+/** A sealed key file, of which only the public half is read, or that half alone, as `key new` writes it. */
+function readHolderKey(
+  bytes: Uint8Array,
+  file: string,
+): Result<{ readonly publicKey: PublicKey; readonly publicOnly: boolean }> {
+  const sealed = readSealedPublicKey(bytes);
+  if (sealed.ok) return ok({ publicKey: sealed.value, publicOnly: false });
+  const json = parseJson(Buffer.from(bytes).toString('utf8'), file);
+  const alone = json.ok ? parsePublicKey(json.value, file) : json;
+  return alone.ok ? ok({ publicKey: alone.value, publicOnly: true }) : sealed;
+}
+
+/** `ada=FILE`: keys that holders made before. */
 async function existingKeys(context: Context, company: Company): Promise<Map<string, StoredKey>> {
   const found = new Map<string, StoredKey>();
   for (const text of context.options.list('key')) {
@@ -143,11 +166,11 @@ async function existingKeys(context: Context, company: Company): Promise<Map<str
     }
     const file = context.path(text.slice(at + 1));
     const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
-    const publicKey = need(readSealedPublicKey(bytes), file);
+    const { publicKey, publicOnly } = need(readHolderKey(bytes, file), file);
     const other = [...found].find(([, key]) => key.publicKey.spkiSha256 === publicKey.spkiSha256)?.[0];
     if (other !== undefined)
       stop('CLI_KEY_SHARED', `one key is given for ${other} and for ${holder}`, '--key');
-    found.set(holder, { name: holder, file, publicKey });
+    found.set(holder, { name: holder, file, publicKey, ...(publicOnly ? { publicOnly } : {}) });
   }
   return found;
 }

@@ -125,7 +125,8 @@ async function runList(context: Context): Promise<void> {
 
 async function verifiedView(context: Context): Promise<ImageView> {
   const product = context.argument(0);
-  await context.home.product(product);
+  // A machine that only signs holds no product of its own, but the state that began with the root pinned there.
+  if (!(await exists(context.home.signerFile(product)))) await context.home.product(product);
   const api = await context.api();
   return (await verifyRepository(context.home, product, api, context.io.now())).view;
 }

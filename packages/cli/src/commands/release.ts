@@ -1,6 +1,13 @@
 /** `release create | list | show`. */
 import { dirname, resolve } from 'node:path';
-import { canonicalBytes, type Manifest, parseManifest, sha256Hex } from '@airlock/trust';
+import {
+  canonicalBytes,
+  type Manifest,
+  parseManifest,
+  readRole,
+  sha256Hex,
+  trustLimits,
+} from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { parseThresholds } from '../core/company.ts';
 import {
@@ -13,7 +20,14 @@ import {
   readManifestFile,
 } from '../core/manifest-input.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
-import { parseJson, readJsonFile } from '../files.ts';
+import {
+  nearestFolder,
+  parseJson,
+  publicMode,
+  readJsonFile,
+  readSmallFile,
+  writeNewFiles,
+} from '../files.ts';
 import { type HashedFile, hashFile, imageLength, uploadFile } from '../images.ts';
 import { plain, table } from '../output.ts';
 import type { Release, ServerApi } from '../server-api.ts';
@@ -129,7 +143,11 @@ async function runCreate(context: Context): Promise<void> {
   const base = { safetyClass: settings.safetyClass, ...given('udi', settings.udi) };
   const fields = mergeFields(base, input.fields, optionFields(context), { product, version });
   // Before hours of hashing and uploading: everything that can be refused without them.
-  judge({ ...fields, images: images.map(({ name }) => ({ component: name, len: 1, hash: '0'.repeat(64) })) });
+  const draft = judge({
+    ...fields,
+    images: images.map(({ name }) => ({ component: name, len: 1, hash: '0'.repeat(64) })),
+  });
+  await refuseClass(context, draft.manifest);
   for (const { file, field } of [...images, ...attachments]) need(await imageLength(file, field));
   const api = await context.api();
   await refuseUsed(api, product, version);
@@ -150,10 +168,23 @@ async function runCreate(context: Context): Promise<void> {
   );
 }
 
+/** Every device refuses a release of another class than its own, and has one that the root's minimum names. */
+async function refuseClass({ home }: Context, { product, safetyClass }: Manifest): Promise<void> {
+  const file = home.productFile(product, '1.root.json');
+  const root = need(readRole(need(await readSmallFile(file, trustLimits.rootBytesMax)), file));
+  const known = root.kind === 'root' ? Object.keys(root.image?.minimum.classes ?? {}) : [];
+  if (known.includes(safetyClass)) return;
+  const message = `no device of ${product} is of class ${safetyClass}; its root knows ${known.join(', ')}`;
+  stop('CLI_MANIFEST_FIELD', message, '--class');
+}
+
 async function refuseUsed(api: ServerApi, product: string, version: number): Promise<void> {
-  if ((await api.release(product, version)) === undefined) return;
-  const highest = Math.max(...(await api.releases(product)).map((release) => release.version));
-  stop('CLI_VERSION_USED', `version ${version} of ${product} is used; the highest is ${highest}`, 'VERSION');
+  const versions = (await api.releases(product)).map((release) => release.version);
+  const highest = Math.max(0, ...versions);
+  if (version > highest) return;
+  // No device that has a higher one installs it, and people take the higher number for the newer content.
+  const why = versions.includes(version) ? 'is used' : 'is below another';
+  stop('CLI_VERSION_USED', `version ${version} of ${product} ${why}; the highest is ${highest}`, 'VERSION');
 }
 
 async function runList(context: Context): Promise<void> {
@@ -166,9 +197,13 @@ async function runList(context: Context): Promise<void> {
       release.name,
       release.safetyClass,
       release.approvedBy.join(', ') || '-',
+      release.withdrawnBy.join(', ') || '-',
       release.created,
     ]);
-  context.out.result({ releases }, table(['VERSION', 'NAME', 'CLASS', 'APPROVED BY', 'CREATED'], rows));
+  context.out.result(
+    { releases },
+    table(['VERSION', 'NAME', 'CLASS', 'APPROVED BY', 'WITHDRAWN BY', 'CREATED'], rows),
+  );
 }
 
 /** A release and its manifest, whose hash is compared with the one that the server gives. */
@@ -196,13 +231,23 @@ export async function fetchRelease(api: ServerApi, product: string, version: num
 async function runShow(context: Context): Promise<void> {
   const product = context.argument(0);
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
-  const { release, whole, sha256 } = await fetchRelease(await context.api(), product, version);
-  const json = { ...release, manifest: whole };
-  context.out.result(json, `${manifestLines(whole, sha256)}${approvals(release)}`);
+  const { release, whole, bytes, sha256 } = await fetchRelease(await context.api(), product, version);
+  const file = context.options.text('manifest-out');
+  if (file !== undefined) {
+    const path = context.path(file);
+    // Byte by byte as it was signed: a device is provisioned with these, and another layout is another hash.
+    await writeNewFiles([{ path, bytes, mode: publicMode }], await nearestFolder(path));
+  }
+  const written = file === undefined ? '' : `  ${'written to'.padEnd(30)} ${plain(file)}\n`;
+  const lines = `${manifestLines(whole, sha256)}${approvals(release)}${written}`;
+  context.out.result({ ...release, manifest: whole }, lines);
 }
 
 function approvals(release: Release): string {
-  return `  ${'approved by'.padEnd(30)} ${release.approvedBy.map(plain).join(', ') || 'nobody yet'}\n`;
+  const line = (name: string, who: readonly string[], nobody: string) =>
+    `  ${name.padEnd(30)} ${who.map(plain).join(', ') || nobody}\n`;
+  const withdrawn = release.withdrawnBy.length === 0 ? '' : line('withdrawn by', release.withdrawnBy, '');
+  return `${line('approved by', release.approvedBy, 'nobody yet')}${withdrawn}`;
 }
 
 export const releaseCommands: readonly CommandSpec[] = [
@@ -249,7 +294,10 @@ export const releaseCommands: readonly CommandSpec[] = [
   {
     usage: 'release show <product> <version>',
     summary: 'one release, its manifest hashed here',
-    example: 'release show infusion-pump 12',
+    example: 'release show infusion-pump 12 --manifest-out manifest.json',
+    options: [
+      { flags: '--manifest-out <file>', describe: "write the manifest's exact bytes into a new file" },
+    ],
     run: runShow,
   },
 ];

@@ -29,7 +29,7 @@ import { withLock } from '../lock.ts';
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Proposal, ServerApi } from '../server-api.ts';
+import type { Proposal, Release, ServerApi } from '../server-api.ts';
 import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
 import { need, Stop, stop } from '../stop.ts';
 import { fetchRelease } from './release.ts';
@@ -295,10 +295,11 @@ async function runApprove(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
   await alone(context, `approve ${context.argument(0)} ${version}`, async () => {
     const session = await begin(context);
-    const { whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+    const { release, whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
     refuseOther(session, version, sha256);
     const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
-    await sign(session, act, manifestLines(whole, sha256, await earlierApproved(session, version)));
+    const lines = manifestLines(whole, sha256, await earlierApproved(session, version));
+    await sign(session, act, `${lines}${withdrawnLine(release, version)}`);
   });
 }
 
@@ -311,6 +312,15 @@ async function earlierApproved({ api, product, function: name, verified }: Sessi
   // Only what was approved is compared with: another text of the server would mark the wrong fields.
   if (text === undefined || sha256Hex(Buffer.from(text)) !== newest.sha256) return undefined;
   return { version: newest.version, manifest: need(parseJson(text, 'the manifest')) };
+}
+
+/** Approving again is allowed, and for devices that saw the withdrawal it is in vain: trust remembers the manifest. */
+function withdrawnLine({ withdrawnBy }: Release, version: number): string {
+  if (withdrawnBy.length === 0) return '';
+  return (
+    `WARNING: ${withdrawnBy.map(plain).join(', ')} withdrew release ${version} before: devices that saw that refuse it ` +
+    'for good, whatever is signed now. The way on is a new release with a higher version.\n'
+  );
 }
 
 /** Two functions must never approve two contents under one number: the server may show each of us another one. */

@@ -52,6 +52,8 @@ export class SimulatedServer {
   readonly roles = new Map<string, Uint8Array>();
   readonly proposals = new Map<string, OpenProposal>();
   readonly releases = new Map<number, string>();
+  /** Said of every release. */
+  withdrawnBy: readonly string[] = [];
   readonly images = new Map<string, number>();
   readonly devices = new Map<string, unknown>();
   readonly assignments = new Map<string, number>();
@@ -165,6 +167,11 @@ export class SimulatedServer {
   }
 
   #route(call: string, body: Buffer): object {
+    if (call === 'GET products') {
+      return {
+        products: [{ product: this.product, demo: true, rootVersion: 1, published: {}, missing: [] }],
+      };
+    }
     const [, tuf] = /^GET products\/[^/]+\/tuf\/(.+)$/.exec(call) ?? [];
     if (tuf !== undefined) return this.files.get(tuf) ?? refuse(404, 'API_NOT_FOUND', 'no such file');
     const [, role] = /^PUT products\/[^/]+\/proposals\/(.+)$/.exec(call) ?? [];
@@ -233,6 +240,7 @@ export class SimulatedServer {
       safetyClass: parsed.value.safetyClass,
       manifestSha256: sha256Hex(Buffer.from(manifest)),
       approvedBy: [],
+      withdrawnBy: this.withdrawnBy,
       created: '2026-01-01T00:00:00Z',
       manifest,
     };

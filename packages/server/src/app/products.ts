@@ -10,11 +10,12 @@ import {
   sha256Hex,
 } from '@airlock/trust';
 import type { MissingFile, ProductView, ReleaseView } from '@airlock/protocol';
-import { listersOf, rootViewOf } from '../core/files.ts';
+import { type ImageRepository, listersOf, rootViewOf } from '../core/files.ts';
 import { countHeld, readPresented } from '../core/proposals.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { missingFileName } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
+import { wasWithdrawn } from '../core/withdrawals.ts';
 import type { MissingRow, ProductRow, ReleaseRow } from '../ports/store.ts';
 import { missingIn, suspicionsIn } from './claims.ts';
 import type { Context } from './context.ts';
@@ -171,22 +172,32 @@ export async function releaseView(
   if (row === undefined) return fail('API_NOT_FOUND', `${product} has no release ${version}`, 'version');
   const repository = await loadImage(context.store, product);
   const manifest = await context.store.document(product, row.manifestSha256);
-  const approvedBy = repository === undefined ? [] : listersOf(repository, version, row.manifestSha256);
-  return ok({ ...viewOfRelease(row, approvedBy), ...(manifest === undefined ? {} : { manifest }) });
+  const view = await viewOfRelease(context, repository, row);
+  return ok({ ...view, ...(manifest === undefined ? {} : { manifest }) });
 }
 
 export async function releaseViews(context: Context, product: string): Promise<Result<ReleaseView[]>> {
   const repository = await loadImage(context.store, product);
   if (repository === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
   const rows = await context.store.releases(product);
-  return ok(rows.map((row) => viewOfRelease(row, listersOf(repository, row.version, row.manifestSha256))));
+  return ok(await Promise.all(rows.map((row) => viewOfRelease(context, repository, row))));
 }
 
-function viewOfRelease(row: ReleaseRow, approvedBy: string[]): ReleaseView {
-  const { safetyClass } = row;
+async function viewOfRelease(
+  { store }: Context,
+  repository: ImageRepository | undefined,
+  row: ReleaseRow,
+): Promise<ReleaseView> {
+  const { safetyClass, product, version, manifestSha256 } = row;
   if (safetyClass !== 'A' && safetyClass !== 'B' && safetyClass !== 'C')
     throw new Error('damaged release row');
-  return { ...row, safetyClass, approvedBy, created: formatInstant(row.created) };
+  const approvedBy = repository === undefined ? [] : listersOf(repository, version, manifestSha256);
+  const withdrawnBy: string[] = [];
+  for (const role of repository?.roles.keys() ?? []) {
+    if (role === 'targets') continue;
+    if (wasWithdrawn(await store.listings(imageOwner(product), role, manifestSha256))) withdrawnBy.push(role);
+  }
+  return { ...row, safetyClass, approvedBy, withdrawnBy, created: formatInstant(row.created) };
 }
 
 /** Stores image bytes under their hash; acknowledged only after bytes and name are durable. */

@@ -16,6 +16,12 @@ export interface Withdrawal {
   readonly until: UtcSeconds;
 }
 
+/** Whether a role ever dropped the release after it had listed it; `history` lowest version first. */
+export function wasWithdrawn(history: readonly Pick<Listing, 'listed'>[]): boolean {
+  const first = history.findIndex(({ listed }) => listed);
+  return first >= 0 && history.slice(first).some(({ listed }) => !listed);
+}
+
 /** The last time a role dropped the release and listed it again; `history` lowest version first. */
 export function lastWithdrawal(history: readonly Listing[]): Withdrawal | undefined {
   let dropped: number | undefined;

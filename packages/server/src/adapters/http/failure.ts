@@ -22,7 +22,7 @@ export function sendFailure(reply: FastifyReply, failure: Failure): FastifyReply
   const { code, message, field } = failure;
   const status = statusOf(code);
   // Bytes of a refused body may still be on their way: the connection cannot serve another request.
-  if (status === 413 || status === 507) void reply.header('connection', 'close');
+  if (status === 413) void reply.header('connection', 'close');
   return reply.code(status).send(field === undefined ? { code, message } : { code, message, field });
 }
 

@@ -120,7 +120,11 @@ function addUploadRoutes({ app, context }: People): void {
       async (request, reply) => {
         const { sha256 } = request.params;
         const put = await putImage(context, sha256, piecesOf(request.body), wireLimits.imageBytesMax);
-        if (!put.ok) return sendFailure(reply, put.error);
+        if (!put.ok) {
+          // What still comes is read and dropped: closing on it would reset the connection, and the answer be lost.
+          request.body?.resume();
+          return sendFailure(reply, put.error);
+        }
         return reply.code(put.value.created ? 201 : 200).send({ sha256, ...put.value });
       },
     );
@@ -155,10 +159,11 @@ function addUploadRoutes({ app, context }: People): void {
   );
 }
 
-/** The body's bytes; a request without a body has none. */
+/** The body's bytes; a request without a body has none. Left early, it stays open: destroyed, it could not be answered. */
 async function* piecesOf(body: Readable | undefined | null): AsyncIterable<Uint8Array> {
   if (body === undefined || body === null) return;
-  for await (const piece of body) if (piece instanceof Uint8Array) yield piece;
+  for await (const piece of body.iterator({ destroyOnReturn: false }))
+    if (piece instanceof Uint8Array) yield piece;
 }
 
 /** Reads at most one byte more than is allowed, so that the reader sees that it is too long. */

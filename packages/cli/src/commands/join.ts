@@ -1,0 +1,135 @@
+/**
+ * `key new` and `join`: what a person needs on a machine of their own, with no server beside it.
+ *
+ * The key is made before there is a product: its public half goes to whoever runs `product add --key`, the sealed
+ * file stays here. A joined home believes the authority and the root that its person brought, nothing that the server
+ * says of itself; the root is pinned by the first command that is given --root.
+ */
+import { X509Certificate } from 'node:crypto';
+import { basename } from 'node:path';
+import { publicKeyJson, readSealedPublicKey, trustLimits } from '@airlock/trust';
+import { Api } from '../api.ts';
+import type { CommandSpec, Context } from '../command.ts';
+import {
+  nearestFolder,
+  type NewFile,
+  publicMode,
+  readSmallFile,
+  readTextFile,
+  requireEmpty,
+  secretMode,
+  writeNewFiles,
+} from '../files.ts';
+import { pretty } from '../home.ts';
+import { ServerApi } from '../server-api.ts';
+import { need, stop } from '../stop.ts';
+import { keyType } from './product-options.ts';
+
+async function runKeyNew(context: Context): Promise<void> {
+  const { options, ring } = context;
+  const path = context.path(context.argument(0));
+  const publicOut = options.text('public-out');
+  const made = await ring.make(basename(path), keyType(context));
+  const publicKey = publicKeyJson(made.publicKey);
+  const files: NewFile[] = [{ path, bytes: made.sealed.bytes, mode: secretMode }];
+  if (publicOut !== undefined) {
+    files.push({ path: context.path(publicOut), bytes: pretty(publicKey), mode: publicMode });
+  }
+  await writeNewFiles(files, await nearestFolder(path));
+  const { keyId } = made.publicKey;
+  context.out.result(
+    { file: path, keyId, publicKey, unattended: ring.passphrases.unattended },
+    `Made ${path}, sealed by its passphrase; it stays with you\n` +
+      `Its public half, key id ${keyId}, is what others get:\n${pretty(publicKey)}`,
+  );
+}
+
+/** An origin and nothing behind it: paths are the CLI's. */
+function readUrl(text: string): string {
+  const url = URL.parse(text);
+  const plain = text === url?.origin || text === `${url?.origin}/`;
+  if (url === null || !plain || url.protocol !== 'https:') {
+    return stop('CLI_USAGE', `"${text}" must be an address such as https://updates.example.com:8444`, 'URL');
+  }
+  return url.origin;
+}
+
+async function readAuthority(file: string): Promise<string> {
+  const text = need(await readTextFile(file));
+  try {
+    return new X509Certificate(text).toString();
+  } catch {
+    return stop('CLI_FILE_READ', `${file} is not a certificate in PEM`, '--authority');
+  }
+}
+
+async function readKeys(context: Context): Promise<NewFile[]> {
+  const files: NewFile[] = [];
+  for (const text of context.options.list('key')) {
+    const file = context.path(text);
+    const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
+    need(readSealedPublicKey(bytes), file);
+    const name = basename(file).replace(/(?:\.key)?(?:\.json)?$/, '');
+    files.push({ path: context.home.keyFile(name), bytes, mode: secretMode });
+  }
+  return files;
+}
+
+async function runJoin(context: Context): Promise<void> {
+  const { home, options } = context;
+  const apiUrl = readUrl(context.argument(0));
+  await requireEmpty(home.folder);
+  const authority = await readAuthority(context.path(options.required('authority')));
+  const token = need(await readTextFile(context.path(options.required('token-file')))).trim();
+  const keys = await readKeys(context);
+  // Address, authority and token are tried before anything is written.
+  const api = new ServerApi(new Api({ url: apiUrl, authority, token }));
+  const products = await api.products().finally(() => api.close());
+  const settings = {
+    schema: 'airlock-home/1',
+    apiUrl,
+    authorityFile: 'tls/server-authority.pem',
+    tokenFile: 'token',
+  } as const;
+  const files = [
+    ...keys,
+    { path: home.path(settings.authorityFile), bytes: authority, mode: publicMode },
+    { path: home.path(settings.tokenFile), bytes: `${token}\n`, mode: secretMode },
+  ];
+  await writeNewFiles(files, await nearestFolder(home.folder));
+  await home.writeSettings(settings);
+  const names = products.map(({ product }) => product);
+  context.out.result(
+    { home: home.folder, apiUrl, products: names, keys: keys.map(({ path }) => path) },
+    `Made ${home.folder} for ${apiUrl}; its products: ${names.join(', ') || 'none yet'}\n` +
+      'Next: airlock release approve PRODUCT VERSION --as FUNCTION --root FILE\n' +
+      'The root comes from whoever made the product, not from the server; it is needed once.\n',
+  );
+}
+
+export const joinCommands: readonly CommandSpec[] = [
+  {
+    usage: 'key new <file>',
+    summary: 'make a key of your own, sealed by a passphrase that is asked for twice',
+    help: 'Give the public half to whoever makes the product (product add --key HOLDER=FILE); the file itself stays here.',
+    example: 'key new ada.key.json --public-out ada.public.json',
+    options: [
+      { flags: '--public-out <file>', describe: 'write the public half into a file of its own' },
+      { flags: '--key-type <type>', describe: 'ed25519 (default) or p256' },
+    ],
+    run: runKeyNew,
+  },
+  {
+    usage: 'join <url>',
+    summary: 'make a home on a machine that signs, for a server that runs elsewhere',
+    help: 'Authority and token come from whoever runs the server: tls/server-authority.pem of its home, and a token with\nthe permissions products:read and proposals:write.',
+    example:
+      'join https://updates.example.com:8444 --authority server-authority.pem --token-file token --key ada.key.json',
+    options: [
+      { flags: '--authority <file>', describe: "certificate of the server's authority (needed)" },
+      { flags: '--token-file <file>', describe: 'file with the API token (needed)' },
+      { flags: '--key <file>', describe: 'a sealed key to copy into the home', many: true },
+    ],
+    run: runJoin,
+  },
+];
