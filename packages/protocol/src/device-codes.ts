@@ -184,7 +184,7 @@ export const deviceCodes = {
   OTA_LOG_GAP: {
     summary: 'Entries were dropped to keep the log within its size.',
     remedy: 'Nothing to do; the gap is signed.',
-    decidedIn: 'packages/agent/src/durable/event-log.ts#announceGap',
+    decidedIn: 'packages/agent/src/durable/event-log.ts#writeGap',
   },
   OTA_CONFIG: {
     summary: "The agent's configuration file has a field that is not as expected.",
