@@ -189,7 +189,7 @@ export const deviceCodes = {
   OTA_LOG_GAP: {
     summary: 'Entries were dropped to keep the log within its size, or lost with their medium.',
     remedy: 'Nothing to do, the gap is signed; if the log was lost, check the storage.',
-    decidedIn: 'packages/agent/src/durable/event-log.ts#announceGap',
+    decidedIn: 'packages/agent/src/durable/event-log.ts#writeGap',
   },
   OTA_CONFIG: {
     summary: "The agent's configuration file has a field that is not as expected.",
