@@ -102,7 +102,13 @@ export async function makeDevice(input: DeviceInput): Promise<MadeDevice> {
   };
 }
 
-/** `airlock-agent-config/1`; relative paths are meant from the file's own folder. */
+/**
+ * What the integrator must fill in: the agent's parser refuses a text in these places and says what belongs there. A
+ * default would restart whatever machine the agent is first tried on, in whatever use that machine is.
+ */
+const fillIn = '(fill in: see the guide for the integrator)';
+
+/** `airlock-agent-config/1`, a template; relative paths are meant from the file's own folder. */
 function agentConfig(input: DeviceInput): Record<string, unknown> {
   const { record, slots } = input;
   const component = Object.keys(slots)[0] ?? 'rootfs';
@@ -112,11 +118,11 @@ function agentConfig(input: DeviceInput): Record<string, unknown> {
     identity: { kind: 'tar', component, member: 'airlock-image.json' },
     bootControl: { kind: 'file', file: 'boot-control' },
     selfTest: { tests: [] },
-    interlock: 'none',
+    interlock: fillIn,
     poll: { intervalSeconds: pollIntervalSeconds },
     bootloaderVersion: 0,
     fallbackAllowed: true,
-    reboot: { command: ['/sbin/reboot'] },
+    reboot: fillIn,
     ...input.template,
     schema: 'airlock-agent-config/1',
     device: record.device,

@@ -161,6 +161,9 @@ async function checkDeviceFolder(folder: string): Promise<void> {
   assert.ok(state.ok, state.ok ? '' : state.error.message);
   const root = readRole(Buffer.from(await text('image-root.json')));
   assert.ok(root.ok && root.value.kind === 'root' && root.value.image?.demo === true);
+  // Started by hand on a desk, an agent with a default here would restart that machine.
+  const agent = JSON.parse(await text('agent.json')) as Record<string, unknown>;
+  for (const name of ['interlock', 'reboot']) assert.match(String(agent[name]), /^\(fill in/, name);
   for (const name of ['tls.key', 'log.key']) {
     assert.equal((await stat(join(folder, name))).mode & 0o777, 0o600, name);
   }

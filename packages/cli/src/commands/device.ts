@@ -145,7 +145,8 @@ async function runAdd(context: Context): Promise<void> {
   context.out.result(
     { device: record.device, folder, record, files: made.files.map(({ path }) => path) },
     `Registered ${record.device} (${record.product}, class ${record.safetyClass}, ${record.market})\n` +
-      `Its files are in ${folder}; agent.json there is a template. Move them to the device.\n`,
+      `Its files are in ${folder}; agent.json there is a template: fill in\n` +
+      `what it leaves open (interlock, reboot; see the guide for the integrator). Move them to the device.\n`,
   );
 }
 
