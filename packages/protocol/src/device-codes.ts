@@ -193,12 +193,12 @@ export const deviceCodes = {
   OTA_USAGE: {
     summary: 'The command line of the agent is wrong.',
     remedy: 'See `airlock-agent --help`; nothing was changed.',
-    decidedIn: 'packages/agent/src/main.ts#main',
+    decidedIn: 'packages/agent/src/main.ts#failureFrom',
   },
   OTA_AGENT_RUNNING: {
     summary: 'Another agent works on this state folder.',
     remedy: 'Let the running one do it, or stop it first.',
-    decidedIn: 'packages/agent/src/adapters/single-instance.ts#lockStateFolder',
+    decidedIn: 'packages/agent/src/provision.ts#writeLocked',
   },
   OTA_PROVISIONED: {
     summary: 'There is state of a device already, so nothing was provisioned.',
