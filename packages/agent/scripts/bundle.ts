@@ -91,7 +91,7 @@ function escaped(text: string): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const outFile = process.argv[2] ?? join(process.cwd(), 'airlock-agent.mjs');
+  const outFile = process.argv[2] ?? join(process.cwd(), 'dist', 'airlock-agent.mjs');
   const { bytes } = await bundleAgent({ outFile });
   process.stdout.write(`${outFile}: ${Math.round(bytes / 1024)} KiB\n`);
 }

@@ -40,6 +40,8 @@ export interface Agent {
   /** Polls with jitter and back-off until the signal aborts; `tell` hears of each outcome. */
   run(signal: AbortSignal, tell?: (outcome: PollOutcome) => void): Promise<void>;
   status(): AgentStatus;
+  /** The last act of a process that ends in order: no file stays open for the garbage collector to find. */
+  close(): Promise<void>;
 }
 
 export function createAgent(options: {
@@ -75,6 +77,9 @@ export function createAgent(options: {
         failures = outcome.kind === 'failed' ? failures + 1 : 0;
         await ports.clock.sleep(1000 * nextPollSeconds(settings, failures, ports.random.fraction()), signal);
       }
+    },
+    async close() {
+      await started?.log.close();
     },
     status() {
       const record = started?.executor.record();
@@ -117,6 +122,11 @@ async function start(ports: AgentPorts, settings: AgentSettings): Promise<Pollin
       ? undefined
       : trustClient({ ports, identity, store: loaded.trustStore, state: loaded.trust });
   const agent = new PollingAgent(ports, settings, loaded, trust);
-  await agent.goOn();
-  return agent;
+  try {
+    await agent.goOn();
+    return agent;
+  } catch (error) {
+    await loaded.log.close();
+    throw error;
+  }
 }

@@ -5,7 +5,7 @@
  * What trust would keep is kept in memory only, so that a check beside a running daemon disturbs nothing; the daemon
  * learns the same at its own next poll.
  */
-import { fail, ok, type ApprovedRelease, type Result, type TrustState } from '@airlock/trust';
+import { ok, type ApprovedRelease, type Result, type TrustState } from '@airlock/trust';
 import { nodeDisk } from './adapters/node-disk.ts';
 import { compose, type Composed } from './compose.ts';
 import type { AgentConfig } from './config.ts';
@@ -15,7 +15,7 @@ import { groupManifests } from './durable/group-manifests.ts';
 import { trustStore } from './durable/trust-store.ts';
 import { isInstalled, judgeApplicability } from './executor-judge.ts';
 import { trustClient } from './executor-trust.ts';
-import { readRecord } from './inspect.ts';
+import { notProvisioned, readRecord } from './inspect.ts';
 import { instant } from './output.ts';
 
 export interface CheckAnswer {
@@ -37,10 +37,7 @@ export async function checkOnce(
   const disk = nodeDisk({ access: 'read' });
   const state = (await trustStore(disk, config.stateFolder).read())?.state;
   const record = await readRecord(disk, config.stateFolder);
-  if (state === undefined || record === undefined) {
-    const message = `${config.stateFolder}: expected the state of a provisioned device, found none`;
-    return fail('OTA_STATE_LOST', message);
-  }
+  if (state === undefined || record === undefined) return notProvisioned(config.stateFolder);
   const composed = await compose(config, warn, disk);
   if (!composed.ok) return composed;
   try {

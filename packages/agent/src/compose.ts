@@ -98,11 +98,19 @@ async function loadTransport(
   warn: (line: string) => void,
 ): Promise<Result<HttpsTransport>> {
   const { server } = config;
-  const authority = await readPem(server.authorityFile, "the server's authority (PEM)");
+  const authority = await readPem(
+    'server.authorityFile',
+    server.authorityFile,
+    "the server's authority (PEM)",
+  );
   if (!authority.ok) return authority;
-  const certificate = await readPem(server.certificateFile, "the device's certificate (PEM)");
+  const certificate = await readPem(
+    'server.certificateFile',
+    server.certificateFile,
+    "the device's certificate (PEM)",
+  );
   if (!certificate.ok) return certificate;
-  const key = await readPem(server.keyFile, "the device's private key (PEM)");
+  const key = await readPem('server.keyFile', server.keyFile, "the device's private key (PEM)");
   if (!key.ok) return key;
   await warnIfReadable(server.keyFile, warn);
   try {
@@ -124,7 +132,7 @@ async function loadTransport(
 
 /** The log key. Errors: `OTA_CONFIG` naming the file; never anything of its content. */
 async function loadLogSigner(config: AgentConfig, warn: (line: string) => void): Promise<Result<Signer>> {
-  const pem = await readPem(config.logKeyFile, "the device's log key (PEM)");
+  const pem = await readPem('logKeyFile', config.logKeyFile, "the device's log key (PEM)");
   if (!pem.ok) return pem;
   await warnIfReadable(config.logKeyFile, warn);
   try {
@@ -134,9 +142,23 @@ async function loadLogSigner(config: AgentConfig, warn: (line: string) => void):
   }
 }
 
-async function readPem(file: string, expected: string): Promise<Result<string>> {
+async function readPem(field: string, file: string, expected: string): Promise<Result<string>> {
   const bytes = await readBounded(file, pemBytesMax, expected);
-  return bytes.ok ? ok(new TextDecoder().decode(bytes.value)) : bytes;
+  return bytes.ok
+    ? ok(new TextDecoder().decode(bytes.value))
+    : fail('OTA_CONFIG', `${field}: ${bytes.error.message}`, field);
+}
+
+/** Whether the device's keys and certificates are there and usable. Errors: `OTA_CONFIG` naming field and file. */
+export async function checkIdentity(
+  config: AgentConfig,
+  warn: (line: string) => void,
+): Promise<Result<undefined>> {
+  const transport = await loadTransport(config, warn);
+  if (!transport.ok) return transport;
+  transport.value.close();
+  const logSigner = await loadLogSigner(config, warn);
+  return logSigner.ok ? ok(undefined) : logSigner;
 }
 
 /** A private key that others can read is a key that others have; but a device must not stop for it in the field. */

@@ -38,6 +38,10 @@ export class ConfigField {
     return this.#value === value;
   }
 
+  isObject(): boolean {
+    return typeof this.#value === 'object' && this.#value !== null && !Array.isArray(this.#value);
+  }
+
   /** An object whose fields are all among `names`. */
   object(names: readonly string[]): this {
     for (const name of Object.keys(this.#entries())) {

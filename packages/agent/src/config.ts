@@ -205,7 +205,7 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
     ...(watchdog === undefined ? {} : { watchdog }),
     bootloaderVersion: config.at('bootloaderVersion').integer(0, 2 ** 31 - 1),
     fallbackAllowed: config.optional('fallbackAllowed', (field) => field.boolean()) ?? true,
-    reboot: { command: config.at('reboot').object(['command']).at('command').command() },
+    reboot: readReboot(config.at('reboot')),
     commandLineFile: config.optional('commandLineFile', path) ?? '/proc/cmdline',
     bootIdFile: config.optional('bootIdFile', path) ?? '/proc/sys/kernel/random/boot_id',
   };
@@ -327,9 +327,22 @@ function readTpm(tpm: ConfigField): NonNullable<AgentConfig['tpm']> {
 /** There is no default: that a device may restart at any moment is a decision that somebody has to write down. */
 function readInterlock(interlock: ConfigField): AgentConfig['interlock'] {
   if (interlock.is('none')) return 'none';
-  if (interlock.is(undefined)) interlock.refuse('"none", or an object with command and timeLimitSeconds');
+  // A text is a mistyped "none", or the template's place that nobody filled in.
+  if (!interlock.isObject()) {
+    interlock.refuse(
+      '{"command": [PROGRAM, ...], "timeLimitSeconds": N}, or "none" if the device may restart at any moment',
+    );
+  }
   interlock.object(['command', 'timeLimitSeconds']);
   return { command: interlock.at('command').command(), timeLimitSeconds: timeLimit(interlock) };
+}
+
+/** There is no default, and none in the template: started by hand on a desk, the agent would restart that machine. */
+function readReboot(reboot: ConfigField): AgentConfig['reboot'] {
+  if (!reboot.isObject()) {
+    reboot.refuse('{"command": [PROGRAM, ...]}, the program that restarts this device and no other machine');
+  }
+  return { command: reboot.object(['command']).at('command').command() };
 }
 
 /** Names only: `+01:00` knows no summer time, and a window would move by an hour for half of the year. */

@@ -7,6 +7,7 @@
 import { isWrittenCode, type DeviceCode } from '@airlock/protocol';
 import {
   checkApplicability,
+  fail,
   heldDeviceRecord,
   parsePolicy,
   trustErrors,
@@ -67,7 +68,24 @@ export async function judgeApplicability(
   release: ApprovedRelease,
 ): Promise<Result<{ readonly group: GroupLetter }>> {
   const facts = await deviceFacts(context, record, trust);
-  return facts.ok ? checkApplicability(release.manifest, facts.value, release.manifestSha256) : facts;
+  if (!facts.ok) return facts;
+  const judged = checkApplicability(release.manifest, facts.value, release.manifestSha256);
+  if (judged.ok || judged.error.code !== 'OTA_SLOT_TOO_SMALL') return judged;
+  const missing = await missingSlot(context, otherGroup(facts.value.bootedGroup));
+  return missing === undefined ? judged : fail('OTA_SLOT_TOO_SMALL', missing, judged.error.field);
+}
+
+/** A slot that is not there has no bytes either; whoever reads the reason must look for a path, not for space. */
+async function missingSlot(
+  { ports, settings }: JudgeContext,
+  group: GroupLetter,
+): Promise<string | undefined> {
+  for (const [component, paths] of Object.entries(settings.slots.components)) {
+    const file = await ports.disk.open(paths[group]);
+    if (file === undefined) return `slot ${group} of ${component} is missing: ${paths[group]}`;
+    await file.close();
+  }
+  return undefined;
 }
 
 async function deviceFacts(

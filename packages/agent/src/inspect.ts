@@ -4,7 +4,7 @@
  * It keeps true: nothing is written, not even a repair. The daemon may write at the same moment; a copy that is just
  * being written counts as damaged, and the other one is shown.
  */
-import { type GroupLetter, heldDeviceRecord, type TrustState } from '@airlock/trust';
+import { fail, type GroupLetter, heldDeviceRecord, type TrustState } from '@airlock/trust';
 import type { LogEntry } from '@airlock/protocol';
 import { nodeDisk } from './adapters/node-disk.ts';
 import { systemClock } from './adapters/platform.ts';
@@ -16,6 +16,7 @@ import type { DeviceState } from './core/record.ts';
 import { openEventLog } from './durable/event-log.ts';
 import { newestRecord } from './durable/record-store.ts';
 import { trustStore } from './durable/trust-store.ts';
+import { newsOf, type News } from './news.ts';
 import { readCounter } from './executor-floor.ts';
 import type { BootControlState } from './ports/boot-control.ts';
 import type { Disk } from './ports/disk.ts';
@@ -45,6 +46,15 @@ export interface Inspection {
       }
     | undefined;
   readonly log: { readonly sequence: number; readonly uploaded: number } | undefined;
+  readonly news: News;
+}
+
+/** A few attempts; what is older is no news. */
+const newsEntriesMax = 64;
+
+/** What a command that needs a device says where there is none. */
+export function notProvisioned(stateFolder: string): ReturnType<typeof fail> {
+  return fail('OTA_STATE_LOST', `${stateFolder}: expected the state of a provisioned device, found none`);
 }
 
 /** Reads everything that can be read; what cannot is undefined. */
@@ -52,7 +62,7 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
   const disk = nodeDisk({ access: 'read' });
   const platform = await loadPlatform(config);
   const trust = (await trustStore(disk, config.stateFolder).read())?.state;
-  const log = await openLog(disk, config);
+  const log = await lookIntoLog(disk, config);
   const record = await readRecord(disk, config.stateFolder);
   const reading = await readCounter({ floorStore: floorStoreOf(config), clock: systemClock });
   return {
@@ -68,8 +78,26 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
       .catch(() => undefined),
     watchdog: config.watchdog,
     trust: trust === undefined ? undefined : trustFacts(trust),
-    log: log === undefined ? undefined : { sequence: log.head().sequence, uploaded: log.uploaded() },
+    log: log?.facts,
+    news: newsOf(record, log?.entries ?? []),
   };
+}
+
+async function lookIntoLog(
+  disk: Disk,
+  config: AgentConfig,
+): Promise<{ facts: Inspection['log']; entries: readonly LogEntry[] } | undefined> {
+  const log = await openLog(disk, config);
+  if (log === undefined) return undefined;
+  try {
+    const { sequence } = log.head();
+    const facts = { sequence, uploaded: log.uploaded() };
+    // An entry that cannot be read, or that the daemon overwrites now, takes only the news along.
+    const entries = await log.after(Math.max(0, sequence - newsEntriesMax), newsEntriesMax).catch(() => []);
+    return { facts, entries };
+  } finally {
+    await log.close();
+  }
 }
 
 /** The newest `entriesMax` entries, oldest first; undefined when there is no log. */
@@ -79,7 +107,11 @@ export async function readLog(
 ): Promise<readonly LogEntry[] | undefined> {
   const log = await openLog(nodeDisk({ access: 'read' }), config);
   if (log === undefined) return undefined;
-  return await log.after(Math.max(0, log.head().sequence - entriesMax), entriesMax);
+  try {
+    return await log.after(Math.max(0, log.head().sequence - entriesMax), entriesMax);
+  } finally {
+    await log.close();
+  }
 }
 
 async function openLog(

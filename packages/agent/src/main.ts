@@ -6,16 +6,27 @@
  * check.ts, inspect.ts and agent.ts.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { stat } from 'node:fs/promises';
 import { plainJson, plainText, type Failure, type GroupLetter, type Result } from '@airlock/trust';
 import { createAgent } from './agent.ts';
-import { nodeDisk } from './adapters/node-disk.ts';
+import { diskErrorFrom, nodeDisk } from './adapters/node-disk.ts';
 import { killRunningPrograms } from './adapters/programs.ts';
 import { lockStateFolder } from './adapters/single-instance.ts';
+import { missingFiles } from './check-files.ts';
 import { checkOnce } from './check.ts';
 import { compose, loadConfig } from './compose.ts';
 import type { AgentConfig } from './config.ts';
-import { inspect, readLog } from './inspect.ts';
-import { type Level, lineOf, logText, noWatchdog, outcomeText, statusText } from './output.ts';
+import { inspect, notProvisioned, readLog } from './inspect.ts';
+import {
+  failureText,
+  type Level,
+  lineOf,
+  logJson,
+  logText,
+  noWatchdog,
+  outcomeText,
+  statusText,
+} from './output.ts';
 import { DiskError } from './ports/disk.ts';
 import { FloorStoreError, TransportError } from './ports/platform.ts';
 import { provision } from './provision.ts';
@@ -66,11 +77,15 @@ interface Shared {
 /** Runs one command line (without node and program) and answers the exit code. Never throws. */
 export async function main(words: readonly string[]): Promise<number> {
   let code: number = exitCodes.done;
+  // Of a command line that cannot be read, too.
+  const json = words.includes('--json');
   const program = new Command('airlock-agent')
     .description('Installs signed and approved software on this device, so that no power cut can break it.')
     .version(agentVersion)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
+    // With --json, `failureFrom` says it.
+    .configureOutput({ writeErr: (text) => void (json || process.stderr.write(text)) })
     .addHelpText('after', exitCodesHelp);
   const command = (name: string, text: string): Command =>
     program
@@ -107,7 +122,7 @@ export async function main(words: readonly string[]): Promise<number> {
     await program.parseAsync([...words], { from: 'user' });
     return code;
   } catch (error) {
-    return exitCodeFor(error);
+    return tellError(error, json);
   }
 }
 
@@ -151,8 +166,10 @@ async function runProvision(config: AgentConfig, options: Shared & ProvisionOpti
     // At manufacture the factory's clock is believed; on the device no clock ever is.
     builtAt: options.builtAt ?? Math.floor(Date.now() / 1000),
   };
-  const made = await provision(config, input, nodeDisk());
-  if (!made.ok) return tellFailure(made.error, exitCodes.refused);
+  const made = await provision(config, input, nodeDisk(), (line) => {
+    process.stderr.write(lineOf('warning', line, options.json === true));
+  });
+  if (!made.ok) return tellFailure(made.error, exitCodes.refused, options);
   const { device, group, version } = made.value;
   const text = `${device} is provisioned: group ${group} holds version ${version}, which is its floor\n`;
   print(options.json === true ? `${JSON.stringify(made.value)}\n` : text);
@@ -163,10 +180,16 @@ async function runDaemon(config: AgentConfig, options: Shared): Promise<number> 
   const tell = (level: Level, text: string): void => {
     process.stderr.write(lineOf(level, text, options.json === true));
   };
+  // An empty folder may be a state that was lost, which is the agent's to tell; where there is none, nothing can be.
+  const place = await stat(config.stateFolder).catch(() => undefined);
+  if (place?.isDirectory() !== true) {
+    const { error } = notProvisioned(config.stateFolder);
+    return tellFailure(error, exitCodes.refused, options);
+  }
   const lock = await lockStateFolder(config.stateFolder);
   if (lock === undefined) {
-    process.stderr.write(`airlock-agent: another agent works on ${config.stateFolder}\n`);
-    return exitCodes.running;
+    const message = `another agent works on ${config.stateFolder}`;
+    return tellFailure({ code: 'OTA_AGENT_RUNNING', message }, exitCodes.running, options);
   }
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -181,20 +204,26 @@ async function runDaemon(config: AgentConfig, options: Shared): Promise<number> 
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
   try {
     const composed = await compose(config, (line) => tell('warning', line));
-    if (!composed.ok) return tellFailure(composed.error, exitCodes.usage);
+    if (!composed.ok) return tellFailure(composed.error, exitCodes.usage, options);
     const { ports, settings, transport } = composed.value;
+    for (const { message } of await missingFiles(config, ports.platform.bootedGroup))
+      tell('warning', message);
     const agent = createAgent({ ports, settings });
     tell('info', `agent ${agentVersion} of ${config.device} started in group ${ports.platform.bootedGroup}`);
     if (config.watchdog === undefined) tell('warning', `watchdog: ${noWatchdog}`);
-    await agent.boot();
-    let said = '';
-    await agent.run(stop.signal, (outcome) => {
-      // An idle device says so once, not at every poll.
-      const text = outcomeText(outcome);
-      if (text !== said) tell(outcome.kind === 'failed' ? 'warning' : 'info', text);
-      said = text;
-    });
-    transport.close();
+    try {
+      await agent.boot();
+      let said = '';
+      await agent.run(stop.signal, (outcome) => {
+        // An idle device says so once, not at every poll.
+        const text = outcomeText(outcome);
+        if (text !== said) tell(outcome.kind === 'failed' ? 'warning' : 'info', text);
+        said = text;
+      });
+    } finally {
+      transport.close();
+      await agent.close();
+    }
     tell('info', 'stopped');
     return exitCodes.done;
   } finally {
@@ -209,7 +238,7 @@ async function runCheck(config: AgentConfig, options: Shared): Promise<number> {
     process.stderr.write(lineOf('warning', line, options.json === true));
   };
   const answer = await checkOnce(config, warn);
-  if (!answer.ok) return tellFailure(answer.error, exitCodes.refused);
+  if (!answer.ok) return tellFailure(answer.error, exitCodes.refused, options);
   print(`${options.json === true ? plainJson(answer.value) : plainText(answer.value.words)}\n`);
   return answer.value.verdict === 'refused' ? exitCodes.refused : exitCodes.done;
 }
@@ -217,13 +246,10 @@ async function runCheck(config: AgentConfig, options: Shared): Promise<number> {
 async function showLog(config: AgentConfig, options: Shared & { entries: number }): Promise<number> {
   const entries = await readLog(config, options.entries);
   if (entries === undefined) {
-    process.stderr.write(
-      `airlock-agent: ${config.stateFolder}: expected the log of a provisioned device, found none\n`,
-    );
-    return exitCodes.refused;
+    const message = `${config.stateFolder}: expected the log of a provisioned device, found none`;
+    return tellFailure({ code: 'OTA_STATE_LOST', message }, exitCodes.refused, options);
   }
-  const lines = entries.map((entry) => `${plainJson(entry)}\n`).join('');
-  print(options.json === true ? lines : logText(entries));
+  print(options.json === true ? logJson(entries) : logText(entries));
   return exitCodes.done;
 }
 
@@ -232,33 +258,52 @@ async function withConfig(
   work: (config: AgentConfig, options: Shared) => Promise<number>,
 ): Promise<number> {
   const config: Result<AgentConfig> = await loadConfig(options.config);
-  if (!config.ok) return tellFailure(config.error, exitCodes.usage);
+  if (!config.ok) return tellFailure(config.error, exitCodes.usage, options);
   return await work(config.value, options);
 }
 
-/** One line for a failure; a wrong configuration has its own exit code wherever it is found. */
-function tellFailure(failure: Failure, code: number): number {
-  process.stderr.write(`airlock-agent: ${failure.code}: ${plainText(failure.message)}\n`);
-  return failure.code === 'OTA_CONFIG' ? exitCodes.usage : code;
+/** Failures that have one exit code wherever they are found. */
+const codesOfFailures: Readonly<Record<string, number>> = {
+  OTA_CONFIG: exitCodes.usage,
+  OTA_AGENT_RUNNING: exitCodes.running,
+};
+
+/** One line for a failure. */
+function tellFailure(failure: Failure, code: number, { json }: Pick<Shared, 'json'>): number {
+  process.stderr.write(failureText(failure, json === true));
+  return codesOfFailures[failure.code] ?? code;
 }
 
-function exitCodeFor(error: unknown): number {
-  // Commander has written its line already; asking for help is no error.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-  if (error instanceof FloorStoreError) {
-    process.stderr.write(`airlock-agent: OTA_FAIL_FLOOR: ${plainText(error.message)}\n`);
-    return exitCodes.failed;
+/** Tells of what was thrown, and answers the exit code. */
+function tellError(error: unknown, json: boolean): number {
+  // Asking for help is no error, and of any other Commander has written its line already.
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return exitCodes.done;
+    if (!json) return exitCodes.usage;
   }
+  const { failure, code } = failureFrom(error);
+  return tellFailure(failure, code, { json });
+}
+
+function failureFrom(error: unknown): { readonly failure: Failure; readonly code: number } {
+  const failed = (code: string, { message }: Error, exitCode: number) => ({
+    failure: { code, message },
+    code: exitCode,
+  });
+  if (error instanceof CommanderError) {
+    const message = error.code === 'commander.help' ? 'expected a command' : error.message;
+    return failed('OTA_USAGE', new Error(message.replace(/^error: /, '')), exitCodes.usage);
+  }
+  if (error instanceof FloorStoreError) return failed('OTA_FAIL_FLOOR', error, exitCodes.failed);
   if (error instanceof TransportError || error instanceof DiskError) {
-    process.stderr.write(`airlock-agent: ${error.code}: ${plainText(error.message)}\n`);
-    return exitCodes.failed;
+    return failed(error.code, error, exitCodes.failed);
   }
-  const system = error instanceof Error && 'code' in error && 'syscall' in error;
-  const text =
-    error instanceof Error ? (system ? error.message : (error.stack ?? error.message)) : String(error);
-  const lines = text.split('\n').map(plainText);
-  process.stderr.write(`airlock-agent: ${lines.join('\n')}\n`);
-  return system ? exitCodes.failed : exitCodes.broken;
+  if (!(error instanceof Error))
+    return failed('OTA_AGENT_BROKEN', new Error(String(error)), exitCodes.broken);
+  if ('code' in error && 'syscall' in error) {
+    return failed(diskErrorFrom('read', '', error).code, error, exitCodes.failed);
+  }
+  return failed('OTA_AGENT_BROKEN', new Error(error.stack ?? error.message), exitCodes.broken);
 }
 
 function parseEntries(text: string): number {

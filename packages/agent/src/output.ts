@@ -4,7 +4,7 @@
  * Keeps true: what a server, a file or an older agent's log says obeys no terminal and forges no line.
  */
 import type { LogEntry } from '@airlock/protocol';
-import { plainJson, plainText } from '@airlock/trust';
+import { type Failure, plainJson, plainText } from '@airlock/trust';
 import { restoredWords } from './core/floor-seal.ts';
 import type { PollOutcome } from './agent.ts';
 import type { Inspection } from './inspect.ts';
@@ -58,6 +58,7 @@ export function statusText(status: Inspection): string {
       const { code, version, reason } = lastResult;
       rows.push(['last result', `${code} for version ${version}${reason === '' ? '' : `: ${reason}`}`]);
     }
+    rows.push(...newsRows(status.news));
   }
   rows.push(['boot order', bootControl === undefined ? 'cannot be read' : bootOrder(bootControl)]);
   const { watchdog } = status;
@@ -72,9 +73,22 @@ export function statusText(status: Inspection): string {
   }
   rows.push([
     'log',
-    log === undefined ? 'cannot be read' : `${log.sequence} entries, ${log.uploaded} at the server`,
+    log === undefined
+      ? 'cannot be read'
+      : `${log.sequence} entries, at least ${log.uploaded} known to be at the server`,
   ]);
   return columns(rows);
+}
+
+function newsRows({ waiting, refused }: Inspection['news']): [string, string][] {
+  const rows: [string, string][] = [];
+  if (waiting !== undefined) rows.push(['waits for', `${waiting.reason} (told ${instant(waiting.time)})`]);
+  if (refused !== undefined) {
+    const { code, reason, time } = refused;
+    const told = time === undefined ? '' : ` (first told ${instant(time)})`;
+    rows.push(['last refusal', `${code}${reason === undefined ? '' : `: ${reason}`}${told}`]);
+  }
+  return rows;
 }
 
 /** Nothing on a device without a TPM. */
@@ -109,6 +123,12 @@ export function logText(entries: readonly LogEntry[]): string {
     .join('');
 }
 
+/** One JSON list, one entry per line. */
+export function logJson(entries: readonly LogEntry[]): string {
+  if (entries.length === 0) return '[]\n';
+  return `[\n${entries.map((entry) => plainJson(entry)).join(',\n')}\n]\n`;
+}
+
 /** What a poll came to, in one line. */
 export function outcomeText(outcome: PollOutcome): string {
   if (outcome.kind === 'idle') return 'nothing to do';
@@ -124,4 +144,11 @@ export type Level = 'info' | 'warning' | 'error';
 export function lineOf(level: Level, text: string, json: boolean): string {
   const time = new Date().toISOString();
   return json ? `${plainJson({ time, level, text })}\n` : `${time} ${level} ${plainText(text)}\n`;
+}
+
+/** One line on stderr for a command that failed: for people, or the failure itself as JSON for programs. */
+export function failureText({ code, message, field }: Failure, json: boolean): string {
+  if (json) return `${plainJson({ code, message, ...(field === undefined ? {} : { field }) })}\n`;
+  // A fault of the program comes with its stack, line by line.
+  return `airlock-agent: ${code}: ${message.split('\n').map(plainText).join('\n')}\n`;
 }

@@ -98,8 +98,9 @@ test('TEST-OTA-353 REQ-OTA-OPS-01: configuration, any field wrong: one line with
     ],
     ['selfTest.tests', [{ name: 'built-in', command: ['/a'], critical: true }], /tests\[0\]\.name/],
     ['dataHooks', { prepare: ['/p'], commit: ['/c'] }, /dataHooks\.revert/],
-    ['interlock', undefined, /interlock: expected "none"/],
-    ['interlock', 'never', /interlock: expected an object/],
+    ['interlock', undefined, /interlock: expected \{"command".* or "none" .*, it is missing/],
+    ['interlock', 'nnone', /interlock: expected \{"command".* or "none" .*, found "nnone"/],
+    ['interlock', null, /interlock: expected .* or "none"/],
     [
       'poll.intervalSeconds',
       0,
@@ -113,6 +114,7 @@ test('TEST-OTA-353 REQ-OTA-OPS-01: configuration, any field wrong: one line with
     ['secureBoot', { keys: [] }, /secureBoot\.keys: is not a field/],
     ['bootloaderVersion', '1', /bootloaderVersion: expected an integer/],
     ['fallbackAllowed', 'yes', /fallbackAllowed: expected true or false, found "yes"/],
+    ['reboot', '(fill in)', /reboot: expected \{"command": .*restarts this device.*, found "\(fill in\)"/],
     ['reboot.command', 'reboot', /reboot\.command: expected a list/],
   ];
   for (const [path, value, expected] of wrong) {

@@ -149,10 +149,7 @@ test('TEST-OTA-319 REQ-OTA-VERIFY-02: agent with real adapters, a self-test that
       await runUntil(own, 'the result', async () => /^state +Idle$/m.test(await status(own)));
       assert.match(await status(own), /last result +OTA_FAIL_SELFTEST for version 2: .*sensor/);
       const log = await runAgent(['log', '--config', own.config, '--json']);
-      const entries = log.stdout
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as { code: string; reason: string });
+      const entries = JSON.parse(log.stdout) as { code: string; reason: string }[];
       const results = entries.filter((entry) => entry.code === 'OTA_FAIL_SELFTEST');
       assert.equal(results.length, 1);
       assert.match(results[0]?.reason ?? '', /sensor did not end within 1 s/);

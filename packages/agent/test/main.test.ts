@@ -39,7 +39,7 @@ test('TEST-OTA-355 REQ-OTA-OPS-01: airlock-agent, wrong command lines and files:
     await device.configure({ interlock: undefined });
     const strict = await runAgent(device.provisionWords);
     assert.equal(strict.code, 2);
-    assertOneLine(strict.stderr, /agent\.json: interlock: expected "none"/);
+    assertOneLine(strict.stderr, /agent\.json: interlock: expected .* or "none"/);
     assert.ok(!(await readdir(device.folder)).includes('state'));
     const help = await runAgent(['--help'], programFile);
     assert.equal(help.code, 0);
@@ -75,11 +75,11 @@ test('TEST-OTA-356 REQ-OTA-APPLY-07, REQ-OTA-SIGN-07: provision, of foreign pape
     assert.equal(made.stdout, 'pump-1 is provisioned: group A holds version 1, which is its floor\n');
     const before = await readFile(join(device.folder, 'state/record'));
     const again = await runAgent(device.provisionWords);
-    assert.equal(again.code, 2);
-    assertOneLine(again.stderr, /expected no state of a device yet/);
+    assert.equal(again.code, 1);
+    assertOneLine(again.stderr, /OTA_PROVISIONED: .*expected no state of a device yet/);
     // A device that lost its record is not made new: that would lower its floor.
     await rm(join(device.folder, 'state/record'));
-    assert.equal((await runAgent(device.provisionWords)).code, 2);
+    assert.equal((await runAgent(device.provisionWords)).code, 1);
     await writeFile(join(device.folder, 'state/record'), before);
   } finally {
     await device.dispose();

@@ -104,13 +104,13 @@ export async function makeDevice(input: DeviceInput): Promise<MadeDevice> {
 
 /** What stands in for a decision that only the integrator can make, and what it means if nobody makes it. */
 const openDecisions: Readonly<Record<string, string>> = {
-  interlock: '"none": it may reboot into a release while it treats a patient',
+  interlock: 'left open: the agent refuses to start until it is written',
   selfTest: 'no tests: only the check built into the agent decides whether a release is kept',
   identity: 'where an image says what it is: a guess',
   bootControl: 'a file: a guess, not the boot loader of your hardware',
   bootloaderVersion: '0: a guess; releases that ask for more are refused',
   fallbackAllowed: 'true: a guess',
-  reboot: '/sbin/reboot: a guess',
+  reboot: 'left open: the agent refuses to start until it is written',
 };
 
 /** Fields of `agent.json` that the template left to the defaults, each with what its default means. */
@@ -118,7 +118,13 @@ export function decisionsLeft(template: Readonly<Record<string, unknown>>): [str
   return Object.entries(openDecisions).filter(([name]) => template[name] === undefined);
 }
 
-/** `airlock-agent-config/1`; relative paths are meant from the file's own folder. */
+/**
+ * What the integrator must fill in: the agent's parser refuses a text in these places and says what belongs there. A
+ * default would restart whatever machine the agent is first tried on, in whatever use that machine is.
+ */
+const fillIn = '(fill in: see the guide for the integrator)';
+
+/** `airlock-agent-config/1`, a template; relative paths are meant from the file's own folder. */
 function agentConfig(input: DeviceInput): Record<string, unknown> {
   const { record, slots } = input;
   const component = Object.keys(slots)[0] ?? 'rootfs';
@@ -128,11 +134,11 @@ function agentConfig(input: DeviceInput): Record<string, unknown> {
     identity: { kind: 'tar', component, member: 'airlock-image.json' },
     bootControl: { kind: 'file', file: 'boot-control' },
     selfTest: { tests: [] },
-    interlock: 'none',
+    interlock: fillIn,
     poll: { intervalSeconds: pollIntervalSeconds },
     bootloaderVersion: 0,
     fallbackAllowed: true,
-    reboot: { command: ['/sbin/reboot'] },
+    reboot: fillIn,
     ...input.template,
     schema: 'airlock-agent-config/1',
     device: record.device,

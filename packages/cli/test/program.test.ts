@@ -121,7 +121,7 @@ test('TEST-OTA-531 REQ-OTA-SIGN-06, REQ-OTA-POL-01, REQ-OTA-POL-09: a company, f
     const outcome = await shop.run(...step);
     assert.equal(outcome.status, 0, `${step.join(' ')}: ${outcome.err}`);
     // What the integrator has to decide is said by the command that guesses it.
-    if (step[1] === 'add') assert.match(outcome.out, /^ {2}interlock +"none": .*\n {2}selfTest /m);
+    if (step[1] === 'add') assert.match(outcome.out, /^ {2}interlock +left open: .*\n {2}selfTest /m);
   }
   const status = await shop.run('status', '--json');
   const told: unknown = JSON.parse(status.out);
@@ -163,6 +163,9 @@ async function checkDeviceFolder(folder: string): Promise<void> {
   assert.ok(state.ok, state.ok ? '' : state.error.message);
   const root = readRole(Buffer.from(await text('image-root.json')));
   assert.ok(root.ok && root.value.kind === 'root' && root.value.image?.demo === true);
+  // Started by hand on a desk, an agent with a default here would restart that machine.
+  const agent = JSON.parse(await text('agent.json')) as Record<string, unknown>;
+  for (const name of ['interlock', 'reboot']) assert.match(String(agent[name]), /^\(fill in/, name);
   for (const name of ['tls.key', 'log.key']) {
     assert.equal((await stat(join(folder, name))).mode & 0o777, 0o600, name);
   }

@@ -196,6 +196,27 @@ export const deviceCodes = {
     remedy: 'Correct the field that the message names; nothing was changed.',
     decidedIn: 'packages/agent/src/config.ts#parseConfig',
   },
+  OTA_USAGE: {
+    summary: 'The command line of the agent is wrong.',
+    remedy: 'See `airlock-agent --help`; nothing was changed.',
+    decidedIn: 'packages/agent/src/main.ts#failureFrom',
+  },
+  OTA_AGENT_RUNNING: {
+    summary: 'Another agent works on this state folder.',
+    remedy: 'Let the running one do it, or stop it first.',
+    decidedIn: 'packages/agent/src/provision.ts#writeLocked',
+  },
+  OTA_PROVISIONED: {
+    summary: 'There is state of a device already, so nothing was provisioned.',
+    remedy:
+      'A device is provisioned once. In the factory, empty the state folder that an interruption left behind.',
+    decidedIn: 'packages/agent/src/provision.ts#refuseExisting',
+  },
+  OTA_AGENT_BROKEN: {
+    summary: 'The agent ended on an error that it should have handled.',
+    remedy: 'Report it with the message; what was installed is not affected.',
+    decidedIn: 'packages/agent/src/main.ts#failureFrom',
+  },
   OTA_DISK_FULL: {
     summary: 'No space is left where the agent must write.',
     remedy: 'Free space on the state partition.',

@@ -34,6 +34,11 @@ const outputBytesDefault = 4096;
 const drainMillisecondsMax = 500;
 const searchPathDefault = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** Folders in which a program without a slash is looked for. */
+export function searchPath(): readonly string[] {
+  return (process.env['PATH'] ?? searchPathDefault).split(':');
+}
+
 /** Process groups that run now, so that the agent's own end takes them along. */
 const running = new Set<number>();
 

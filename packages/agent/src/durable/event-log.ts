@@ -44,6 +44,8 @@ export interface EventLog {
   uploaded(): number;
   /** Remembers it; durable with the next entry. A server that lost entries may set it back. */
   setUploaded(sequence: number): void;
+  /** Closes the file; nothing may be asked of the log afterwards. Never throws: what is durable is so already. */
+  close(): Promise<void>;
 }
 
 /** The fact by which an entry is a result; exactly one such entry per attempt. */
@@ -70,9 +72,21 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
   }
   if (file === undefined) throw new DiskError('OTA_DISK_READ', path, 'the log cannot be opened');
   const places = Math.floor(file.sizeBytes / logCellBytes);
-  if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
-  const recovered = await readCells(file, places);
-  return ringLog(file, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
+  try {
+    if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
+    const recovered = await readCells(file, places);
+    return ringLog(file, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
+  } catch (error) {
+    await closeQuietly(file);
+    throw error;
+  }
+}
+
+/** Not left to the garbage collector, which ends the process with an error of its own at a moment of its choice. */
+async function closeQuietly(file: DiskFile): Promise<void> {
+  await file.close().catch((error: unknown) => {
+    if (!(error instanceof DiskError)) throw error;
+  });
 }
 
 /** What is remembered of an entry; texts stay on the disk. */
@@ -244,5 +258,6 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
     setUploaded: (sequence) => {
       uploaded = Math.min(sequence, head().sequence);
     },
+    close: async () => await closeQuietly(file),
   };
 }
