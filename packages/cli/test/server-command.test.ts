@@ -79,8 +79,11 @@ test('TEST-OTA-1072 REQ-OTA-OPS-01: init, the disk full at several moments, also
     }
     try {
       const env = { ...process.env, AIRLOCK_PASSPHRASE: 'correct horse battery staple' };
-      const options = { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] } as const;
-      const init = spawn(process.execPath, [program, '--home', 'home', 'init', '--demo'], options);
+      const init = spawn(process.execPath, [program, '--home', 'home', 'init', '--demo'], {
+        cwd: folder,
+        env,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
       let err = '';
       init.stderr.on('data', (data: unknown) => (err += String(data)));
       await once(init, 'close');
