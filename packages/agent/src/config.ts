@@ -7,70 +7,11 @@
  */
 import { dirname, resolve } from 'node:path';
 import { fail, type GroupLetter, ok, type Result } from '@airlock/trust';
+import type { AgentConfig } from './agent-config.ts';
 import { trialTriesDefault } from './ports/boot-control.ts';
 import { ConfigFault, ConfigField } from './config-field.ts';
 
-export interface AgentConfig {
-  readonly device: string;
-  readonly product: string;
-  /** The state partition's folder: record, trust state, log. */
-  readonly stateFolder: string;
-  readonly server: {
-    /** Origin of the device listener; its host is the name that the server's certificate must bear. */
-    readonly url: string;
-    readonly authorityFile: string;
-    readonly certificateFile: string;
-    readonly keyFile: string;
-    /** `1.2` allows AEAD suites with forward secrecy beside TLS 1.3, for old proxies. */
-    readonly tlsMin: '1.3' | '1.2';
-  };
-  readonly logKeyFile: string;
-  readonly slots: Readonly<Record<string, Readonly<Record<GroupLetter, string>>>>;
-  readonly identity: { readonly kind: 'tar'; readonly component: string; readonly member: string };
-  readonly bootControl:
-    | { readonly kind: 'file'; readonly file: string }
-    | {
-        readonly kind: 'command';
-        readonly command: readonly string[];
-        readonly tries: 'counted' | 'one-shot';
-        readonly armingSurvivesPowerOff: boolean;
-        readonly timeLimitSeconds: number;
-      };
-  readonly selfTest: {
-    readonly tests: readonly {
-      readonly name: string;
-      readonly command: readonly string[];
-      readonly critical: boolean;
-      readonly timeLimitSeconds: number;
-    }[];
-    /** How long the built-in test tries to reach the server. */
-    readonly builtInTimeLimitSeconds: number;
-  };
-  readonly dataHooks?: {
-    readonly prepare: readonly string[];
-    readonly commit: readonly string[];
-    readonly revert: readonly string[];
-    readonly timeLimitSeconds: number;
-  };
-  readonly interlock: 'none' | { readonly command: readonly string[]; readonly timeLimitSeconds: number };
-  /** Absent: the agent never sets the system's clock. */
-  readonly clock?: { readonly setCommand: readonly string[]; readonly timeLimitSeconds: number };
-  /** IANA name; windows are read in it. */
-  readonly timeZone: string;
-  readonly poll: { readonly intervalSeconds: number };
-  readonly limits: AgentLimits;
-  /** Absent: the device has no secure boot. */
-  readonly secureBoot?: { readonly trustedKeys: readonly string[] };
-  /** Absent: the floor lives in the record alone, and a restored disk lowers it. */
-  readonly tpm?: { readonly index: string; readonly tcti: string; readonly timeLimitSeconds: number };
-  /** Absent: nothing ends a trial whose agent hangs. */
-  readonly watchdog?: { readonly file: string; readonly timeoutSeconds: number };
-  readonly bootloaderVersion: number;
-  readonly fallbackAllowed: boolean;
-  readonly reboot: { readonly command: readonly string[] };
-  readonly commandLineFile: string;
-  readonly bootIdFile: string;
-}
+export type { AgentConfig };
 
 export interface AgentLimits {
   readonly bytesPerSecondMax?: number;

@@ -4,4 +4,6 @@
  * Classes differ between variants, so that whoever throws a port's error must take the class from the variant that
  * catches it. Importing a variant is `agent-variants.ts`'s.
  */
-export type AgentModule = typeof import('@airlock/agent');
+import type * as agent from '@airlock/agent';
+
+export type AgentModule = typeof agent;

@@ -27,7 +27,7 @@ export async function loadAgent(name: string, changes: readonly SourceChange[] =
   const left = new Set(changes);
   const hooks = copyHooks(name, changes, left);
   try {
-    const loaded: AgentModule = await import(`${index}?${query}=${encodeURIComponent(name)}`);
+    const loaded = (await import(`${index}?${query}=${encodeURIComponent(name)}`)) as AgentModule;
     const [missed] = left;
     if (missed !== undefined) throw new Error(`${name}: nothing in the agent imports ${missed.file}`);
     return loaded;

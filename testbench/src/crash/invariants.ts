@@ -87,7 +87,7 @@ function unprovenArmed(medium: Medium, boot: BootControlState, world: World): Vi
 }
 
 /** The release whose images, all of them, a group holds. */
-export function provenVersion(medium: Medium, group: GroupLetter, world: World): number | undefined {
+function provenVersion(medium: Medium, group: GroupLetter, world: World): number | undefined {
   const { components } = world.options;
   const held = components.map((component) => heldIn(world)(contentAt(medium, slotPath(component, group))));
   return world.versions().find((version) => held.every((images, at) => images.has(`${version} ${at}`)));
@@ -193,11 +193,11 @@ function forgottenTrust(
 
 /** What the loss of one copy may change while nobody writes: nothing. */
 export function lostWithCopy(before: Medium, after: Medium): Violation | undefined {
-  const same = <T>(of: (medium: Medium) => Copies<T>): boolean =>
+  const alike = <T>(of: (medium: Medium) => Copies<T>): boolean =>
     JSON.stringify(newest(of(before))) === JSON.stringify(newest(of(after)));
-  if (!same(recordCopies)) return '5: the loss of one copy changed the record';
-  if (!same(bootCopies)) return '4: the loss of one copy changed the boot control';
-  return same(trustCopies) ? undefined : 'ROLL-02: the loss of one copy changed the trust state';
+  if (!alike(recordCopies)) return '5: the loss of one copy changed the record';
+  if (!alike(bootCopies)) return '4: the loss of one copy changed the boot control';
+  return alike(trustCopies) ? undefined : 'ROLL-02: the loss of one copy changed the trust state';
 }
 
 /** What an environment forbids: a version whose self-test did not pass in this boot is not confirmed in it. */

@@ -14,7 +14,7 @@ import { outcomes } from './outcomes.ts';
 
 const folder = '/state';
 /** Few, so that the ring comes round soon; a gap entry beside a new one must still leave older ones. */
-export const cells = 5;
+const cells = 5;
 /** Appends from the first to the last: the ring is overwritten twice. */
 const appendsMax = 3 * cells;
 

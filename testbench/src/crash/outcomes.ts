@@ -10,7 +10,7 @@ import { applied, type DiskState, type Pending } from './crash-disk.ts';
 import { type Content, garbage, type Medium, sectorBytes, spoiled, withContent, written } from './medium.ts';
 
 /** 3^6 combinations of single sectors is what a cut may cost; one more would triple it. */
-export const exhaustiveMax = 6;
+const exhaustiveMax = 6;
 /** Combinations drawn of a larger cache: enough that a defect is met soon, few enough for a thousand cuts a run. */
 const sampledMax = 64;
 

@@ -29,6 +29,7 @@ function answer(worker: Worker, task: Task): Promise<TaskResult> {
   };
   worker.once('message', take);
   worker.once('error', reject);
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
   worker.postMessage(task);
   return promise.finally(() => {
     worker.off('message', take);

@@ -4,8 +4,10 @@ import { doTask, type Task } from './tasks.ts';
 
 parentPort?.on('message', (task: Task) => {
   doTask(task).then(
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
     (result) => parentPort?.postMessage({ result }),
     (error: unknown) =>
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
       parentPort?.postMessage({
         fault: error instanceof Error ? (error.stack ?? error.message) : String(error),
       }),

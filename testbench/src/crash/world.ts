@@ -10,8 +10,8 @@ import { type Files, PaperCompany } from '../paper-company.ts';
 import type { Environment } from './environment.ts';
 import { type Content, contentOf, sectorBytes } from './medium.ts';
 
-export const product = 'infusion-pump';
-export const deviceId = 'pump-1';
+const product = 'infusion-pump';
+const deviceId = 'pump-1';
 /** 2026-11-01T00:00:00Z. */
 export const start = 1_793_491_200;
 export const stateFolder = '/state';

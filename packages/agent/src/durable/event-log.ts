@@ -200,14 +200,9 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
     known.push(knownOf(entry));
     if (known.length > places) known.shift();
   };
-  const writeGap = async (event: LogEvent, first: number, last: number): Promise<void> => {
-    await write({
-      time: event.time,
-      bootId: event.bootId,
-      code: 'OTA_LOG_GAP',
-      reason: `entries ${first} to ${last} may be missing`,
-      facts: { first, last },
-    });
+  const writeGap = async ({ time, bootId }: LogEvent, first: number, last: number): Promise<void> => {
+    const reason = `entries ${first} to ${last} may be missing`;
+    await write({ time, bootId, code: 'OTA_LOG_GAP', reason, facts: { first, last } });
   };
   const announceGap = async (event: LogEvent): Promise<void> => {
     if (unreadable !== undefined) {

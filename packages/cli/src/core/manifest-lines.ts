@@ -120,7 +120,7 @@ export interface Row {
 }
 
 /** Text that is one line for every reader: nothing hidden, nothing obeyed by a terminal, and no two texts alike. */
-export function exactText(text: string): string {
+function exactText(text: string): string {
   const spelt = (found: string) =>
     found === '\\' ? '\\\\' : `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`;
   return text.replaceAll(hiddenPattern, spelt).replaceAll(edgeBlankPattern, '\\u{20}');
@@ -189,7 +189,7 @@ function unknownValue(value: Scalar | Empty): string {
 }
 
 /** The rows of a manifest, given as the JSON value of its bytes: known fields first, then every other one. */
-export function manifestRows(manifest: unknown): Row[] {
+function manifestRows(manifest: unknown): Row[] {
   const left = new Set(leavesOf(manifest));
   const rows: Row[] = [];
   for (const field of knownFields) {
