@@ -182,7 +182,7 @@ async function takeBack(
   }
   // It was not there, or nothing would have been written.
   if (config.bootControl.kind === 'file') await settle(disk.remove(config.bootControl.file));
-  for (const made of [...madeFolders].reverse()) await settle(rmdir(made));
+  for (const made of madeFolders.toReversed()) await settle(rmdir(made));
 }
 
 /**
@@ -207,7 +207,7 @@ async function makeFolders(folder: string): Promise<Result<readonly string[]>> {
       'stateFolder',
     );
   } catch (error) {
-    for (const place of made.reverse()) await rmdir(place).catch(() => undefined);
+    for (const place of made.toReversed()) await rmdir(place).catch(() => undefined);
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     const message = `stateFolder: ${folder}: expected a folder, or a place to make it (${reason})`;
     return fail('OTA_CONFIG', message, 'stateFolder');
