@@ -66,3 +66,17 @@ export interface AgentConfig {
   readonly commandLineFile: string;
   readonly bootIdFile: string;
 }
+
+export interface AgentLimits {
+  readonly bytesPerSecondMax?: number;
+  /** When updates may be activated, in the device's time zone: minutes of the day `[from, to)`, days 0 (Sunday) to 6. */
+  readonly window?: {
+    readonly fromMinute: number;
+    readonly toMinute: number;
+    readonly days: readonly number[];
+  };
+  readonly attemptsPerReleaseMax: number;
+  /** Silence longer than this is reported as a possible freeze. */
+  readonly silenceSecondsMax: number;
+  readonly trialTries: number;
+}

@@ -6,26 +6,12 @@
  * file. That the files named exist is left to those who open them.
  */
 import { dirname, resolve } from 'node:path';
-import { fail, type GroupLetter, ok, type Result } from '@airlock/trust';
-import type { AgentConfig } from './agent-config.ts';
+import { fail, ok, type Result } from '@airlock/trust';
+import type { AgentConfig, AgentLimits } from './agent-config.ts';
 import { trialTriesDefault } from './ports/boot-control.ts';
 import { ConfigFault, ConfigField } from './config-field.ts';
 
-export type { AgentConfig };
-
-export interface AgentLimits {
-  readonly bytesPerSecondMax?: number;
-  /** When updates may be activated, in the device's time zone: minutes of the day `[from, to)`, days 0 (Sunday) to 6. */
-  readonly window?: {
-    readonly fromMinute: number;
-    readonly toMinute: number;
-    readonly days: readonly number[];
-  };
-  readonly attemptsPerReleaseMax: number;
-  /** Silence longer than this is reported as a possible freeze. */
-  readonly silenceSecondsMax: number;
-  readonly trialTries: number;
-}
+export type { AgentConfig, AgentLimits };
 
 /** A configuration names a few dozen paths and programs. */
 export const configBytesMax = 256_000;

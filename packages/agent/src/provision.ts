@@ -185,7 +185,7 @@ async function takeBack(
   }
   // It was not there, or nothing would have been written.
   if (config.bootControl.kind === 'file') await settle(disk.remove(config.bootControl.file));
-  for (const made of [...madeFolders].toReversed()) await settle(rmdir(made));
+  for (const made of madeFolders.toReversed()) await settle(rmdir(made));
 }
 
 /**

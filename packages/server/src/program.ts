@@ -56,8 +56,8 @@ export async function runProgram(args: readonly string[], around: Surroundings):
   try {
     parsed = parse(args);
   } catch (error) {
-    around.err(`airlock-server: ${error instanceof Error ? error.message : 'wrong arguments'}\n`);
-    return 2;
+    const why = error instanceof Error ? error.message : 'wrong arguments';
+    return wrongUsage(why, args.includes('--json'), around);
   }
   const { values, positionals } = parsed;
   const [command] = positionals;
@@ -79,8 +79,8 @@ export async function runProgram(args: readonly string[], around: Surroundings):
   };
   const act = Object.hasOwn(commands, command) ? commands[command] : undefined;
   if (act === undefined || positionals.length > 1) {
-    around.err(`airlock-server: unknown command "${positionals.join(' ')}"; see airlock-server --help\n`);
-    return 2;
+    const why = `unknown command "${positionals.join(' ')}"; see airlock-server --help`;
+    return wrongUsage(why, values.json, around);
   }
   const done = await guarded(
     async () => await withConfig(values, async (config) => await act(config, values, around)),
@@ -92,6 +92,11 @@ export async function runProgram(args: readonly string[], around: Surroundings):
       : `airlock-server: ${done.error.message} (${done.error.code})\n`,
   );
   return 1;
+}
+
+function wrongUsage(why: string, json: boolean, around: Surroundings): number {
+  around.err(json ? `${JSON.stringify(fail('API_CONFIG', why).error)}\n` : `airlock-server: ${why}\n`);
+  return 2;
 }
 
 async function guarded(act: () => Promise<Result<unknown>>): Promise<Result<unknown>> {

@@ -78,8 +78,7 @@ function alike(medium: Medium): boolean {
 /** One of two copies is gone: nothing may be lost by it, once whatever wrote them had come back. */
 export function rotsOfCopies(medium: Medium): readonly Rot[] {
   const found: (Rot | undefined)[] = [];
-  const whole = (copies: readonly unknown[]): boolean =>
-    copies.every((copy) => copy !== undefined);
+  const whole = (copies: readonly unknown[]): boolean => copies.every((copy) => copy !== undefined);
   const record = `${stateFolder}/record`;
   if (whole(recordCopies(medium))) found.push(spoilt(medium, record, 0), spoilt(medium, record, 8));
   if (whole(bootCopies(medium))) found.push(spoilt(medium, bootPath, 0), spoilt(medium, bootPath, 8));
