@@ -4,12 +4,14 @@
  *   npm run crash [-- --seconds N] [--runs N] [--seed N] [--scenario NAME] [--json]
  *   npm run crash -- --seed N --runs 1      replays one seeded run exactly
  *   npm run crash -- --mutants              plants defects; each must be found
+ *   npm run crash -- --real N               N power cuts and N kills of real processes, over real TLS
  *
  * Exit status: 0 when nothing was broken (all mutants caught), 1 otherwise, 2 for wrong usage. What was left
  * unexplored when the time ran out is printed, never hidden.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { runReal } from '../crash-real/run.ts';
 import { mutants } from './mutants.ts';
 import { runTasks } from './pool.ts';
 import { scenarios } from './scenarios.ts';
@@ -28,6 +30,8 @@ interface Options {
   readonly seed: number;
   readonly scenario: string | undefined;
   readonly mutants: boolean;
+  /** Cuts and kills of real processes; 0: none, the simulation is run. */
+  readonly real: number;
   readonly json: boolean;
 }
 
@@ -39,6 +43,7 @@ function parse(): Options | string {
       seed: { type: 'string' },
       scenario: { type: 'string' },
       mutants: { type: 'boolean', default: false },
+      real: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -50,10 +55,11 @@ function parse(): Options | string {
     seed: number(values.seed, randomInt(1, seedMax)),
     scenario: values.scenario,
     mutants: values.mutants,
+    real: number(values.real, 0),
     json: values.json,
   };
-  if ([options.seconds, options.runs, options.seed].some(Number.isNaN))
-    return '--seconds, --runs and --seed take whole numbers';
+  if ([options.seconds, options.runs, options.seed, options.real].some(Number.isNaN))
+    return '--seconds, --runs, --seed and --real take whole numbers';
   const known = scenarios.map(({ name }) => name);
   if (options.scenario !== undefined && !known.includes(options.scenario))
     return `--scenario is one of: ${known.join('; ')}`;
@@ -69,6 +75,11 @@ async function main(): Promise<number> {
   if (typeof options === 'string') {
     process.stderr.write(`crash: ${options}\n`);
     return 2;
+  }
+  if (options.real > 0) {
+    const { real: count, seed } = options;
+    const { violations } = await runReal({ cuts: count, kills: count, seed, print });
+    return violations.length === 0 ? 0 : 1;
   }
   return options.mutants ? await huntAll(options) : await exploreAll(options);
 }
