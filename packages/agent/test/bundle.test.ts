@@ -28,7 +28,10 @@ test('TEST-OTA-309 REQ-OTA-APPLY-10: bundle, plain and with one file replaced: o
     assert.match(status.stdout, /confirmed +version 1 in group A/);
 
     const other = join(device.folder, 'other disk.ts');
-    await writeFile(other, `export function nodeDisk() { throw new Error('another disk'); }`);
+    await writeFile(
+      other,
+      `export function nodeDisk() { throw new Error('another disk'); }\nexport const diskErrorFrom = nodeDisk;\n`,
+    );
     await bundleAgent({ outFile, replace: { from: diskFile, to: other } });
     const replaced = await runAgent(['status', '--config', device.config], outFile);
     assert.match(replaced.stderr, /another disk/);

@@ -1,5 +1,5 @@
 /**
- * The event log, explored apart: few cells, every cut in every append, at every depth up to the ring's third round.
+ * The event log, explored apart: few cells, every cut in every append, until the ring has come round twice.
  *
  * The graph of whole devices keeps of the log only the results (`node-key.ts`); here is why that may be: whatever a
  * cut leaves, the log opens with an unbroken chain, holds every entry whose append returned and that the ring has
@@ -14,13 +14,13 @@ import { outcomes } from './outcomes.ts';
 
 const folder = '/state';
 /** Few, so that the ring comes round soon; a gap entry beside a new one must still leave older ones. */
-const cells = 5;
-/** Appends from the first to the last: the ring is overwritten twice. */
-const appendsMax = 3 * cells;
+const cells = 4;
+/** Appends from the first to the last: the ring has come round twice. */
+const appendsMax = 2 * cells + 1;
 
 interface Place {
   readonly medium: Medium;
-  /** Sequences of the entries whose append returned, oldest first. */
+  /** Sequences of the entries that must be there: their append returned, or an earlier start found them. */
   readonly returned: readonly number[];
 }
 
@@ -42,12 +42,14 @@ export async function exploreLog(agent: AgentModule): Promise<LogExplored> {
   for (let depth = 0; depth < appendsMax; depth += 1) {
     const next = new Map<string, Place>();
     for (const place of places) {
-      const step = await append(agent, place, depth);
+      const step = await append(agent, place);
       cuts += step.left.length;
       for (const left of step.left) {
         const broken = await judge(agent, left);
         if (broken !== undefined) return { states, cuts, broken: `append ${depth + 1}: ${broken}` };
-        next.set(await keyOf(agent, left), left);
+        // What a cut left on the medium is durable: from now on it must stay, whether its append returned or not.
+        const entries = await (await opened(agent, left.medium)).after(0, cells);
+        next.set(JSON.stringify(entries), { ...left, returned: entries.map(({ sequence }) => sequence) });
       }
     }
     places = [...next.values()];
@@ -61,15 +63,17 @@ function disk(agent: AgentModule, state: DiskState, observe: () => void): CrashD
 }
 
 /** One start and one append; every third is a result. What each cut leaves, and what is left without one. */
-async function append(agent: AgentModule, place: Place, depth: number): Promise<{ left: readonly Place[] }> {
+async function append(agent: AgentModule, place: Place): Promise<{ left: readonly Place[] }> {
   const left: Place[] = [];
   const random = seededRandom(1);
   const used = disk(agent, { durable: place.medium, pending: [] }, () => {
     for (const medium of outcomes(used.state(), random)) left.push({ medium, returned: place.returned });
   });
   const log = await agent.openEventLog(used.port(), folder, cells);
-  const event = { time: depth, bootId: 'boot', code: 'OTA_BOOT', reason: `${depth}` } as const;
-  await log.append(depth % 3 === 0 ? { ...event, attempt: `a${depth}`, facts: { result: true } } : event);
+  const event = { time: 1, bootId: 'boot', code: 'OTA_BOOT', reason: 'a start' } as const;
+  const { sequence } = log.head();
+  const isResult = sequence % 3 === 0;
+  await log.append(isResult ? { ...event, attempt: `a${sequence}`, facts: { result: true } } : event);
   left.push({ medium: used.state().durable, returned: [...place.returned, log.head().sequence] });
   return { left };
 }
@@ -96,9 +100,4 @@ async function judge(agent: AgentModule, { medium, returned }: Place): Promise<s
   const kept = entries.map(({ sequence }) => sequence);
   const lost = returned.filter((one) => !kept.includes(one) && one > log.head().sequence - (cells - 2));
   return lost.length === 0 ? undefined : `entries ${lost.join()} were appended and are gone`;
-}
-
-async function keyOf(agent: AgentModule, { medium, returned }: Place): Promise<string> {
-  const entries = await (await opened(agent, medium)).after(0, cells);
-  return JSON.stringify([entries, returned.slice(-cells)]);
 }

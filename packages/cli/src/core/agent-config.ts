@@ -30,6 +30,7 @@ export const agentConfigNames: Readonly<Record<string, readonly string[]>> = {
     'limits',
     'secureBoot',
     'tpm',
+    'watchdog',
     'bootloaderVersion',
     'fallbackAllowed',
     'reboot',
@@ -50,6 +51,7 @@ export const agentConfigNames: Readonly<Record<string, readonly string[]>> = {
   'limits.window': ['fromMinute', 'toMinute', 'days'],
   secureBoot: ['trustedKeys'],
   tpm: ['index', 'tcti', 'timeLimitSeconds'],
+  watchdog: ['file', 'timeoutSeconds'],
   reboot: ['command'],
 };
 
