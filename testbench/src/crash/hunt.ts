@@ -22,10 +22,10 @@ export interface Hunted {
 }
 
 /** Nodes of one scenario that are booted for one defect: the likeliest place gets more. */
-const nodesFirst = 600;
-const nodesOther = 120;
+const nodesFirst = 40;
+const nodesOther = 6;
 /** Seeded runs with faults of the medium. */
-const runsMax = 300;
+const runsMax = 150;
 
 export async function hunt(mutant: Mutant): Promise<Hunted> {
   const agent = await loadAgent(mutant.name, mutant.changes);

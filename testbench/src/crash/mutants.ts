@@ -41,12 +41,15 @@ export const mutants: readonly Mutant[] = [
     scenarios: small,
   },
   {
-    name: 'record: rewritten in place, the newest copy first',
-    changes: one(
-      recordStore,
-      'newestPlace.get(format) === 0 ? [1, 0] : [0, 1]',
-      'newestPlace.get(format) === 0 ? [0, 1] : [1, 0]',
-    ),
+    name: 'record: rewritten in place, the newest copy first, and none repaired at a start',
+    changes: [
+      ...one(
+        recordStore,
+        'newestPlace.get(format) === 0 ? [1, 0] : [0, 1]',
+        'newestPlace.get(format) === 0 ? [0, 1] : [1, 0]',
+      ),
+      ...one(recordStore, 'if (behind.length === 0) return;', 'if (behind.length >= 0) return;'),
+    ],
     scenarios: small,
   },
   {

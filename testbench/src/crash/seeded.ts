@@ -11,7 +11,7 @@ import { applied, type DiskState } from './crash-disk.ts';
 import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots } from './faults.ts';
-import { brokenBetween, brokenIn } from './invariants.ts';
+import { brokenBetween, brokenIn, unprovenStaged } from './invariants.ts';
 import { bootsToRestMax, restOf } from './liveness.ts';
 import type { Medium } from './medium.ts';
 import { keyOf } from './node-key.ts';
@@ -53,6 +53,8 @@ class Run {
   readonly #trace: string[] = [];
   /** What is fixed for this run: states of other worlds are other states. */
   #words = '';
+  /** Staged images rotted by themselves: what the record says of them may be untrue until they are read again. */
+  #slotRotted = false;
   #boots = 0;
   #cuts = 0;
 
@@ -129,6 +131,7 @@ class Run {
     const drawn = all[this.#random.below(all.length)];
     if (drawn === undefined) return node;
     this.#trace.push(drawn.what);
+    this.#slotRotted ||= drawn.what.includes('/slots/');
     return { ...node, disk: { durable: drawn.medium, pending: [] } };
   }
 
@@ -192,7 +195,8 @@ class Run {
     this.#cuts += 1;
     const cut = { disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter: undefined };
     this.#seen(`${this.#words} ${keyOf(cut, world)}`);
-    return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty');
+    const staged = this.#slotRotted ? undefined : unprovenStaged(after, world);
+    return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty') ?? staged;
   }
 
   #drawOutcome({ durable, pending }: DiskState): Medium {
