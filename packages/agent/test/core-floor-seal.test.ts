@@ -245,7 +245,7 @@ test('TEST-OTA-863 REQ-OTA-ROLL-04, REQ-OTA-APPLY-07: any confirmations cut anyw
   assert.ok(restored > 100, 'old disks were put back');
 });
 
-test('TEST-OTA-864 REQ-OTA-ROLL-04, REQ-OTA-APPLY-07: the record without a TPM keeps its bytes; with one, at its largest, it fits its block; a counter that is no integer is no record', () => {
+test('TEST-OTA-864 REQ-OTA-ROLL-04, REQ-OTA-APPLY-07: record, without a TPM and with one at its largest: the same bytes as before, and it fits its block; a counter that is no integer is no record', () => {
   const text = (record: DeviceState): string =>
     new TextDecoder().decode(encodeRecord({ sequence: 1, record }));
   assert.doesNotMatch(text(idle), /counter|restored/);
