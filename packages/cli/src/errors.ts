@@ -187,7 +187,7 @@ export const cliErrors = {
   },
   CLI_VERSION_USED: {
     summary: 'The version number is used already, or is below one that is.',
-    remedy: 'Take a number above the highest one; numbers are never used again.',
+    remedy: 'Take a number above the highest one, or say --below-highest; numbers are never used again.',
     decidedIn: 'packages/cli/src/commands/release.ts#refuseUsed',
   },
   CLI_NOT_ASSIGNED: {

@@ -99,6 +99,7 @@ test('TEST-OTA-1064 REQ-OTA-OPS-01: release create, below the highest number or 
   await writeFile(join(desk.folder, 'image'), 'bytes');
   await made(desk, ...create('5'));
   await refused(desk, create('4'), 'CLI_VERSION_USED', 'the highest is 5', 1);
+  await refused(desk, [...create('5'), '--below-highest'], 'CLI_VERSION_USED', 'is used', 1);
   await refused(desk, create('6', '--class', 'B'), 'CLI_MANIFEST_FIELD', '--class', 2);
   await made(desk, ...create('6', '--class', 'C'));
 });

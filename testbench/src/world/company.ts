@@ -111,6 +111,8 @@ export class Company {
         ['--image', `rootfs=${image}`, '--compat', options.hardware ?? 'hw:rev2'],
         ['--change-record', `CR-${version}`, '--impact', 'demo: no risk to a patient', '--author', 'cy'],
         ['--regulatory', 'letter to file', '--regulatory-reference', `RA-${version}`],
+        // Lanes that run side by side make theirs in any order.
+        ['--below-highest'],
       ].flat(),
     )) as { manifest: Manifest; manifestSha256: string };
     const bytes = encodeManifest(made.manifest);

@@ -150,7 +150,7 @@ async function runCreate(context: Context): Promise<void> {
   await refuseClass(context, draft.manifest);
   for (const { file, field } of [...images, ...attachments]) need(await imageLength(file, field));
   const api = await context.api();
-  await refuseUsed(api, product, version);
+  await refuseUsed(api, product, version, context.options.flag('below-highest'));
   const hashed = await hashAll(context, images);
   const others = await hashAll(context, attachments);
   const { manifest, bytes } = judge({
@@ -178,12 +178,19 @@ async function refuseClass({ home }: Context, { product, safetyClass }: Manifest
   stop('CLI_MANIFEST_FIELD', message, '--class');
 }
 
-async function refuseUsed(api: ServerApi, product: string, version: number): Promise<void> {
+async function refuseUsed(
+  api: ServerApi,
+  product: string,
+  version: number,
+  belowHighest: boolean,
+): Promise<void> {
   const versions = (await api.releases(product)).map((release) => release.version);
   const highest = Math.max(0, ...versions);
-  if (version > highest) return;
-  // No device that has a higher one installs it, and people take the higher number for the newer content.
-  const why = versions.includes(version) ? 'is used' : 'is below another';
+  const used = versions.includes(version);
+  // No device that has a higher one installs it, and people take the higher number for the newer content; an older
+  // line of the product may need one all the same, and then somebody says so.
+  if (version > highest || (belowHighest && !used)) return;
+  const why = used ? 'is used' : 'is below another';
   stop('CLI_VERSION_USED', `version ${version} of ${product} ${why}; the highest is ${highest}`, 'VERSION');
 }
 
@@ -271,6 +278,10 @@ export const releaseCommands: readonly CommandSpec[] = [
       { flags: '--regulatory-reference <id>', describe: 'its reference' },
       { flags: '--author <name>', describe: 'who made it', many: true },
       { flags: '--notes <text>', describe: 'release notes' },
+      {
+        flags: '--below-highest',
+        describe: 'allow a number below the highest, for an older line of the product',
+      },
       { flags: '--requires-installed <n>', describe: 'lowest installed version' },
       { flags: '--requires-bootloader <n>', describe: 'lowest boot loader version' },
       { flags: '--secure-boot-key <id>', describe: 'key that signed the boot chain', many: true },
