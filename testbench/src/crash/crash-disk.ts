@@ -77,7 +77,7 @@ export class CrashDisk {
   constructor(state: DiskState, options: DiskOptions) {
     this.#durable = state.durable;
     this.#pending = state.pending;
-    this.#live = state.pending.reduce((medium, one) => applied(medium, one), state.durable);
+    this.#live = settled(state);
     this.#options = options;
     const files = [...state.durable.contents.keys(), ...this.#live.contents.keys()];
     this.#nextFile = Math.max(0, ...files) + 1;
@@ -195,7 +195,7 @@ export class CrashDisk {
   ): AsyncIterable<Uint8Array> {
     this.#fault('readMedium', path);
     const writes = this.#pending.filter((one) => one.kind === 'write' && one.file === file);
-    const drive = writes.reduce((medium, one) => applied(medium, one), this.#durable);
+    const drive = settled({ durable: this.#durable, pending: writes });
     const bytes = read(drive, position, length);
     if (bytes.length < length) throw this.#error('OTA_DISK_READ', path, 'ends before');
     yield bytes;
@@ -226,6 +226,11 @@ export class CrashDisk {
     this.wrongUse ??= new WrongUse(message);
     return this.wrongUse;
   }
+}
+
+/** Everything that was asked for reaches the medium, as when a device is switched off in peace. */
+export function settled({ durable, pending }: DiskState): Medium {
+  return pending.reduce((medium, one) => applied(medium, one), durable);
 }
 
 /** The medium after one pending step reached it whole. `base`: what a new file holds where nothing was written. */

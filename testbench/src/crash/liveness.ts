@@ -5,7 +5,7 @@
  * is neither the target nor a reason that was told is a device that waits for nobody.
  */
 import { confirmedStartsDefault, type DeviceState } from '@airlock/agent';
-import { applied } from './crash-disk.ts';
+import { settled } from './crash-disk.ts';
 import type { BootEnd, NodeState } from './device.ts';
 import { bootCopies, newest, recordCopies } from './reading.ts';
 import type { World } from './world.ts';
@@ -30,8 +30,7 @@ const toldReasons: ReadonlySet<string> = new Set([
 /** Judges the end of one boot in the good environment. */
 export function restOf(end: BootEnd, after: NodeState, world: World): Rest {
   if (end.kind !== 'rest') return { kind: 'on the way' };
-  const { durable, pending } = after.disk;
-  const medium = pending.reduce((now, one) => applied(now, one), durable);
+  const medium = settled(after.disk);
   const record = newest(recordCopies(medium));
   const boot = newest(bootCopies(medium));
   if (record === undefined || boot === undefined) return stuck('without a record or a boot control', end);

@@ -7,7 +7,7 @@
  */
 import { seededRandom, type SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import { applied, type DiskState } from './crash-disk.ts';
+import { type DiskState, settled } from './crash-disk.ts';
 import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots } from './faults.ts';
@@ -205,11 +205,6 @@ class Run {
       return left[this.#random.below(left.length)] ?? medium;
     }, durable);
   }
-}
-
-/** Everything that was asked for reaches the medium, as when a device is switched off in peace. */
-function settled({ durable, pending }: DiskState): Medium {
-  return pending.reduce((medium, one) => applied(medium, one), durable);
 }
 
 function drawOptions(random: SeededRandom): ScenarioOptions {
