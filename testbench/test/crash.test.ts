@@ -13,13 +13,17 @@ import { bundleAgent } from '@airlock/agent/bundle';
 import { compareAbstraction } from '../src/crash/abstraction.ts';
 import { loadAgent } from '../src/crash/agent-sources.ts';
 import { agentVariants } from '../src/crash/agent-variants.ts';
-import { CrashDisk, WrongUse } from '../src/crash/crash-disk.ts';
+import { CrashDisk, settled, WrongUse } from '../src/crash/crash-disk.ts';
+import { bootOnce } from '../src/crash/device.ts';
+import { distinctOutcomes } from '../src/crash/distinct-outcomes.ts';
+import { environmentOf } from '../src/crash/environment.ts';
 import { explore } from '../src/crash/explore.ts';
 import { hunt } from '../src/crash/hunt.ts';
 import { exploreLog } from '../src/crash/log-explorer.ts';
 import { contentOf, filled, type Medium, unwritten } from '../src/crash/medium.ts';
 import { mutants } from '../src/crash/mutants.ts';
-import { outcomes } from '../src/crash/outcomes.ts';
+import { keyOf } from '../src/crash/node-key.ts';
+import { exhaustiveMax, outcomes } from '../src/crash/outcomes.ts';
 import { type Scenario, scenarios } from '../src/crash/scenarios.ts';
 import { runSeeded } from '../src/crash/seeded.ts';
 import { startState } from '../src/crash/start-states.ts';
@@ -106,6 +110,37 @@ test('TEST-OTA-955 REQ-OTA-APPLY-03: two crash states that the abstraction takes
   const { pairs, differs } = await compareAbstraction(start, { world, agent, pairsMax: 60 });
   assert.equal(differs, undefined);
   assert.equal(pairs, 60);
+});
+
+test('TEST-OTA-959 REQ-OTA-APPLY-03: every moment of three boots, what a cut may leave taken whole and each kind once: the same states', async () => {
+  const [scenario] = scenarios;
+  assert.ok(scenario);
+  const world = new World(scenario.options, { installed: 1, target: scenario.target });
+  let node = await startState(scenario.start, world, agent);
+  const random = seededRandom(7);
+  let moments = 0;
+  for (const environment of ['image breaks off', 'good', 'self-test fails'].map(environmentOf)) {
+    const { after } = await bootOnce(node, {
+      world,
+      agent,
+      environment,
+      observe: (step, { disk, counter }) => {
+        const keys = (media: Iterable<Medium>): string[] => {
+          const all = [...media].map((durable) =>
+            keyOf({ disk: { durable, pending: [] }, boot: undefined, serial: 1, counter }, world),
+          );
+          return [...new Set(all)].toSorted();
+        };
+        if (disk.pending.length > exhaustiveMax) return;
+        const { media, variants } = distinctOutcomes(disk, world, random);
+        assert.deepEqual(keys(media), keys(outcomes(disk, random)), step);
+        assert.ok(variants >= media.length);
+        moments += 1;
+      },
+    });
+    node = { ...after, disk: { durable: settled(after.disk), pending: [] }, boot: undefined };
+  }
+  assert.ok(moments > 150, `${moments} moments`);
 });
 
 test('TEST-OTA-956 REQ-OTA-APPLY-01, REQ-OTA-APPLY-02: the crash disk, used as no drive allows: the run stops at once', async () => {

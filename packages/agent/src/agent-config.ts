@@ -29,6 +29,8 @@ export interface AgentConfig {
         readonly command: readonly string[];
         readonly tries: 'counted' | 'one-shot';
         readonly armingSurvivesPowerOff: boolean;
+        /** Starts that the command gives to a group that it confirms; unset: 16. */
+        readonly confirmedStarts?: number;
         readonly timeLimitSeconds: number;
       };
   readonly selfTest: {

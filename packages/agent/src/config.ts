@@ -183,6 +183,9 @@ function readIdentity(identity: ConfigField, components: readonly string[]): Age
   };
 }
 
+/** More than any boot loader counts; a larger number is a mistake. */
+const confirmedStartsMax = 1000;
+
 function readBootControl(
   control: ConfigField,
   path: (field: ConfigField) => string,
@@ -192,12 +195,21 @@ function readBootControl(
     control.object(['kind', 'file']);
     return { kind, file: path(control.at('file')) };
   }
-  control.object(['kind', 'command', 'tries', 'armingSurvivesPowerOff', 'timeLimitSeconds']);
+  control.object([
+    'kind',
+    'command',
+    'tries',
+    'armingSurvivesPowerOff',
+    'confirmedStarts',
+    'timeLimitSeconds',
+  ]);
+  const starts = control.optional('confirmedStarts', (field) => field.integer(1, confirmedStartsMax));
   return {
     kind,
     command: control.at('command').command(),
     tries: control.at('tries').oneOf(['counted', 'one-shot']),
     armingSurvivesPowerOff: control.at('armingSurvivesPowerOff').boolean(),
+    ...(starts === undefined ? {} : { confirmedStarts: starts }),
     timeLimitSeconds: timeLimit(control),
   };
 }

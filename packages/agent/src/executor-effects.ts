@@ -267,7 +267,7 @@ export class EffectRunner {
       const state = await readBoot(bootControl);
       // A copy that rotted, or that a cut left behind, is whole again before the other one may go.
       if (state !== undefined) await bootControl.repair?.();
-      if (mayRestore(state, group, known)) await bootControl.confirm(group);
+      if (mayRestore(state, group, known, bootControl.confirmedStarts)) await bootControl.confirm(group);
     } catch (error) {
       await this.note('OTA_FAIL_BOOT_CONTROL', `starts were not restored: ${messageOf(error)}`);
     }
@@ -331,11 +331,16 @@ export class EffectRunner {
   }
 }
 
-function mayRestore(state: BootControlState | undefined, group: GroupLetter, known: boolean): boolean {
+function mayRestore(
+  state: BootControlState | undefined,
+  group: GroupLetter,
+  known: boolean,
+  starts: number = confirmedStartsDefault,
+): boolean {
   if (state === undefined) return known;
   if (!state.order.includes(group)) return false;
   if (state.trial === group) return known;
-  return state.order[0] !== group || (state.left[group] ?? 0) < confirmedStartsDefault;
+  return state.order[0] !== group || (state.left[group] ?? 0) < starts;
 }
 
 async function bootControlDo(work: () => Promise<void>): Promise<Outcome> {

@@ -33,7 +33,7 @@ async function leadsTo(
       keys.add(key);
     }
   };
-  const { after } = await bootOnce(node, { world, agent, environment, countKept: true, observe });
+  const { after } = await bootOnce(node, { world, agent, environment, observe });
   keys.add(keyOf(after, world));
   return { keys: [...keys].toSorted().join('\n'), states };
 }

@@ -43,8 +43,7 @@ function copyHooks(name: string, changes: readonly SourceChange[], left: Set<Sou
     resolve(specifier, context, nextResolve) {
       const found = nextResolve(specifier, context);
       if (!isCopy(context.parentURL)) return found;
-      if (specifier === '@airlock/trust' && context.parentURL?.includes('/executor-trust.ts') === true)
-        return { ...found, url: memory };
+      if (specifier === '@airlock/trust') return { ...found, url: memory };
       if (!specifier.startsWith('.') || found.url.startsWith(`${sources}ports/`)) return found;
       return { ...found, url: `${found.url}?${query}=${encodeURIComponent(name)}` };
     },

@@ -228,6 +228,29 @@ export class CrashDisk {
   }
 }
 
+/** Without writes that say again what an earlier one says, nothing between them touching it: they leave the same. */
+export function withoutRepeats(pending: readonly Pending[]): readonly Pending[] {
+  if (pending.length < 2) return pending;
+  return pending.filter((one, at) => {
+    if (one.kind !== 'write') return true;
+    const before = pending.slice(0, at).findLast((other) => overlap(one, other));
+    return before?.kind !== 'write' || before.position !== one.position || !same(before.bytes, one.bytes);
+  });
+}
+
+function overlap(one: Extract<Pending, { kind: 'write' }>, other: Pending): boolean {
+  return (
+    other.kind === 'write' &&
+    other.file === one.file &&
+    other.position < one.position + one.bytes.length &&
+    one.position < other.position + other.bytes.length
+  );
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
 /** Everything that was asked for reaches the medium, as when a device is switched off in peace. */
 export function settled({ durable, pending }: DiskState): Medium {
   return pending.reduce((medium, one) => applied(medium, one), durable);

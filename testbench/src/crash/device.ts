@@ -53,8 +53,6 @@ export interface BootOptions {
   /** The agent that the target release brings; undefined: the same one. */
   readonly nextAgent?: AgentModule;
   readonly environment: Environment;
-  /** Whether what the boot loader counted reaches the disk. */
-  readonly countKept: boolean;
   /** Told after each step; `agentRuns`: a kill of the agent alone is possible now. */
   readonly observe: (step: string, now: Moment) => void;
   readonly fault?: DiskOptions['fault'];
@@ -69,7 +67,7 @@ export class NothingBoots extends Error {
 }
 
 /** Polls of one boot: the first may begin, the second activate, one more shows that it rests. */
-const pollsMax = 5;
+const pollsMax = 3;
 /** Between two polls: longer than any back-off. */
 const pollMs = 7 * 3600 * 1000;
 /** Three sectors: neither a stretch between two flushes nor nothing. */
@@ -131,7 +129,7 @@ async function startGroup(disk: CrashDisk, serial: number, options: BootOptions)
   const { group, after, words } = counted ? decideBoot(held.state) : oneShot(held.state);
   if (group === undefined) throw new NothingBoots(words);
   const changed = JSON.stringify(after) !== JSON.stringify(held.state);
-  if (options.countKept && changed) {
+  if (changed && options.environment.count === 'kept') {
     const bytes = encodeBootCopy({ sequence: held.sequence + 1, state: after });
     const file = await disk.port().open(bootPath);
     const places =
@@ -226,7 +224,10 @@ function portsOf(context: PortsContext): AgentPorts {
   const hook = async (): Promise<boolean> => environment.hooks;
   return {
     disk: port,
-    bootControl: bootControlOf(agent.bootFileControl({ disk: port, path: bootPath }), world),
+    bootControl: bootControlOf(
+      agent.bootFileControl({ disk: port, path: bootPath, starts: fixed.confirmedStarts }),
+      world,
+    ),
     platform: {
       bootedGroup: boot.group,
       bootId: boot.id,

@@ -11,6 +11,8 @@ export interface Environment {
   /** Leave of the device's own software; one that changes its mind takes back its leave to restart. */
   readonly interlock: 'yes' | 'no' | 'changes its mind';
   readonly selfTest: 'pass' | 'fail' | 'hang' | 'kill';
+  /** Whether what the boot loader counts reaches the disk; GRUB's may not. */
+  readonly count: 'kept' | 'lost';
   /** The group in trial never reaches its agent: a watchdog restarts the device. */
   readonly trialStarts: boolean;
   readonly hooks: boolean;
@@ -25,6 +27,7 @@ const good: Environment = {
   server: 'assigned',
   interlock: 'yes',
   selfTest: 'pass',
+  count: 'kept',
   trialStarts: true,
   hooks: true,
   restart: 'works',
@@ -35,6 +38,7 @@ const good: Environment = {
 /** Each is another boot that the world may give a device; every state is booted in every one. */
 export const environments: readonly Environment[] = [
   good,
+  { ...good, name: 'count lost', count: 'lost' },
   { ...good, name: 'self-test fails', selfTest: 'fail' },
   { ...good, name: 'self-test hangs', selfTest: 'hang' },
   { ...good, name: 'self-test kills the agent', selfTest: 'kill' },
@@ -62,27 +66,43 @@ export function environmentOf(name: string): Environment {
   return found;
 }
 
-/** The same environment, noting what was asked of it. */
-export function watched(environment: Environment, asked: Set<string>): Environment {
-  return new Proxy(environment, {
+const fields: readonly (keyof Environment)[] = [
+  'server',
+  'interlock',
+  'selfTest',
+  'count',
+  'trialStarts',
+  'hooks',
+  'restart',
+  'clock',
+  'images',
+];
+
+export interface Watched {
+  readonly asking: Environment;
+  /** What was asked of it so far. */
+  readonly asked: ReadonlySet<string>;
+  /** Whether anything was answered otherwise than the good environment would. */
+  readonly differed: () => boolean;
+}
+
+/** The same environment, noting what is asked of it. */
+export function watched(given: Environment): Watched {
+  const asked = new Set<string>();
+  let differed = false;
+  const asking = new Proxy(given, {
     get(target, field, receiver): unknown {
-      if (typeof field === 'string' && field !== 'name') asked.add(field);
-      return Reflect.get(target, field, receiver);
+      const answer: unknown = Reflect.get(target, field, receiver);
+      if (typeof field !== 'string' || field === 'name') return answer;
+      asked.add(field);
+      differed ||= answer !== Reflect.get(good, field);
+      return answer;
     },
   });
+  return { asking, asked, differed: () => differed };
 }
 
 /** Whether an environment differs from the good one in anything that was asked. */
 export function differs(environment: Environment, asked: ReadonlySet<string>): boolean {
-  const fields: (keyof Environment)[] = [
-    'server',
-    'interlock',
-    'selfTest',
-    'trialStarts',
-    'hooks',
-    'restart',
-    'clock',
-    'images',
-  ];
   return fields.some((field) => asked.has(field) && environment[field] !== good[field]);
 }

@@ -11,6 +11,7 @@
  */
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
+import { distinctOutcomes } from './distinct-outcomes.ts';
 import { bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { differs, watched } from './environment.ts';
 import { rotsOfCopies } from './faults.ts';
@@ -27,7 +28,6 @@ import {
 import { type Chains, chains, restOf } from './liveness.ts';
 import { keyOf } from './node-key.ts';
 import { newest, recordCopies } from './reading.ts';
-import { outcomes } from './outcomes.ts';
 import { type Environment, goodEnvironment } from './environment.ts';
 import type { World } from './world.ts';
 
@@ -77,6 +77,8 @@ interface Node {
   readonly how: string;
   /** Of a killed agent: the environment of its boot. */
   readonly within: Environment | undefined;
+  /** Moments of its boots that were cut already: the same moment comes in many environments. */
+  readonly cut: Set<string>;
 }
 
 export async function explore(options: ExploreOptions): Promise<Explored> {
@@ -106,6 +108,7 @@ class Graph {
     this.#reach(start, undefined, 'the start', undefined);
     for (let node = this.#queue[0]; node !== undefined && this.#found === undefined; ) {
       await this.#bootAll(node);
+      node.cut.clear();
       this.#next += 1;
       if (this.#next % 50 === 0) progress?.(this.#counts());
       if (this.#next >= nodesMax || isOver?.() === true) break;
@@ -124,55 +127,39 @@ class Graph {
 
   async #bootAll(node: Node): Promise<void> {
     if (node.within !== undefined) {
-      await this.#boot(node, node.within, true);
+      await this.#boot(node, node.within, 'all of it');
       return;
     }
-    const asked = new Set<string>();
-    await this.#boot(node, watched(goodEnvironment, asked), true);
-    await this.#boot(node, goodEnvironment, false);
+    const asked = await this.#boot(node, goodEnvironment, 'all of it');
     for (const environment of this.#others) {
       if (this.#found !== undefined) return;
-      if (differs(environment, asked)) await this.#boot(node, environment, true);
+      if (differs(environment, asked)) await this.#boot(node, environment, 'what differs');
       else this.#skipped += 1;
     }
   }
 
-  async #boot(node: Node, environment: Environment, countKept: boolean): Promise<void> {
-    const { world, agent, nextAgent, random, kills } = this.#options;
+  /** Gives what was asked of the environment. Cuts before anything differs from the good boot are the good boot's. */
+  async #boot(
+    node: Node,
+    environment: Environment,
+    cuts: 'all of it' | 'what differs',
+  ): Promise<ReadonlySet<string>> {
+    const { world, agent, nextAgent } = this.#options;
     const agents = nextAgent === undefined ? { agent } : { agent, nextAgent };
-    if (this.#found !== undefined) return;
+    const { asking, asked, differed } = watched(environment);
     this.#boots += 1;
-    const name = countKept ? environment.name : `${environment.name}, count lost`;
-    const serial = node.state.serial + 1;
-    const observe = (step: string, { disk, boot, counter }: Moment): void => {
+    const { name } = environment;
+    const observe = (step: string, moment: Moment): void => {
       if (this.#found !== undefined) return;
-      for (const durable of outcomes(disk, random)) {
-        this.#cuts += 1;
-        const cut = { disk: { durable, pending: [] }, boot: undefined, serial, counter };
-        this.#reach(cut, node, `${name}: power cut after ${step}`, undefined);
-        const under = brokenUnder(environment.selfTest, node.state.disk.durable, durable);
-        if (under !== undefined) this.#fail(node, `${name}: power cut after ${step}`, under);
-      }
-      if (kills && boot !== undefined)
-        this.#reach(
-          { disk, boot, serial, counter },
-          node,
-          `${name}: agent killed after ${step}`,
-          environment,
-        );
+      if (cuts === 'all of it' || differed()) this.#cut(node, environment, step, moment);
+      this.#kill(node, environment, step, moment);
     };
     try {
-      const { end, after } = await bootOnce(node.state, {
-        world,
-        ...agents,
-        environment,
-        countKept,
-        observe,
-      });
+      const { end, after } = await bootOnce(node.state, { world, ...agents, environment: asking, observe });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
       if (end.kind === 'rest') this.#atRest(node, after, name);
-      if (environment.name !== goodEnvironment.name || !countKept) return;
+      if (name !== goodEnvironment.name) return asked;
       const rest = restOf(end, after, world);
       if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
       this.#chains.set(node.index, rest.kind === 'settled' ? undefined : next);
@@ -181,6 +168,29 @@ class Graph {
       const words = error instanceof NothingBoots ? `4: ${error.message}` : (error.stack ?? error.message);
       this.#fail(node, name, words);
     }
+    return asked;
+  }
+
+  #cut(node: Node, { name, selfTest }: Environment, step: string, { disk, counter }: Moment): void {
+    const how = `${name}: power cut after ${step}`;
+    const serial = node.state.serial + 1;
+    const { world, random } = this.#options;
+    const moment = keyOf({ disk, boot: undefined, serial, counter }, world);
+    if (node.cut.has(`${selfTest} ${moment}`)) return;
+    node.cut.add(`${selfTest} ${moment}`);
+    const { media, variants } = distinctOutcomes(disk, world, random);
+    this.#cuts += variants;
+    for (const durable of media) {
+      this.#reach({ disk: { durable, pending: [] }, boot: undefined, serial, counter }, node, how, undefined);
+      const under = brokenUnder(selfTest, node.state.disk.durable, durable);
+      if (under !== undefined) this.#fail(node, how, under);
+    }
+  }
+
+  #kill(node: Node, environment: Environment, step: string, { disk, boot, counter }: Moment): void {
+    if (!this.#options.kills || boot === undefined) return;
+    const state = { disk, boot, serial: node.state.serial + 1, counter };
+    this.#reach(state, node, `${environment.name}: agent killed after ${step}`, environment);
   }
 
   /** A device that rests: nothing waits while it is armed, and any one copy may rot. */
@@ -213,7 +223,7 @@ class Graph {
     const inItself =
       brokenIn(durable, world) ?? unprovenStaged(durable, world) ?? unsealed(durable, state.counter);
     if (inItself !== undefined) this.#fail(from, how, inItself);
-    this.#queue.push({ index, state, from, how, within });
+    this.#queue.push({ index, state, from, how, within, cut: new Set() });
     return index;
   }
 

@@ -4,7 +4,7 @@
  * Each node has one way on in the good environment; the ways are followed after the graph was explored. A rest that
  * is neither the target nor a reason that was told is a device that waits for nobody.
  */
-import { confirmedStartsDefault, type DeviceState } from '@airlock/agent';
+import type { DeviceState } from '@airlock/agent';
 import { settled } from './crash-disk.ts';
 import type { BootEnd, NodeState } from './device.ts';
 import { bootCopies, newest, recordCopies } from './reading.ts';
@@ -37,7 +37,7 @@ export function restOf(end: BootEnd, after: NodeState, world: World): Rest {
   if (record.state !== 'Idle') return stuck(`in ${record.state}`, end);
   const [first] = boot.order;
   const left = first === undefined ? 0 : (boot.left[first] ?? 0);
-  if (left < confirmedStartsDefault && world.options.tries === 'counted')
+  if (left < world.options.confirmedStarts && world.options.tries === 'counted')
     return stuck(`with ${left} starts left of group ${first} (ROLL-07)`, end);
   if (runsTarget(record, boot.order, world)) return { kind: 'settled' };
   const { outcome } = end;

@@ -29,6 +29,20 @@ export const garbage: Sector = pattern('#garbage');
 export const unwritten: Sector = pattern('#unwritten#');
 const zeros: Sector = new Uint8Array(sectorBytes);
 
+/** The same sector for the same bytes: what was read out of it once is found again. */
+const remembered = new Map<string, Sector>();
+/** Sectors that are remembered; beyond that all are forgotten, which costs time only. */
+const rememberedMax = 200_000;
+
+function shared(sector: Sector): Sector {
+  const text = Buffer.from(sector.buffer, sector.byteOffset, sector.length).toString('latin1');
+  const known = remembered.get(text);
+  if (known !== undefined) return known;
+  if (remembered.size >= rememberedMax) remembered.clear();
+  remembered.set(text, sector);
+  return sector;
+}
+
 export function contentOf(bytes: Uint8Array): Content {
   const sectors: Sector[] = [];
   for (let at = 0; at < bytes.length; at += sectorBytes) sectors.push(bytes.slice(at, at + sectorBytes));
@@ -64,21 +78,21 @@ export function bytesOf(content: Content, position: number, length: number): Uin
 export function written(content: Content, position: number, bytes: Uint8Array): Content {
   if (position < 0 || position + bytes.length > sizeOf(content))
     throw new RangeError('written past the end of a file');
-  const sectors = [...content];
+  const after = [...content];
   for (let at = 0; at < bytes.length; ) {
     const index = Math.floor((position + at) / sectorBytes);
     const inside = (position + at) % sectorBytes;
     const before = content[index] ?? zeros;
     const part = bytes.slice(at, at + before.length - inside);
-    if (part.length === before.length) sectors[index] = part;
+    if (part.length === before.length) after[index] = shared(part);
     else {
       const mixed = before.slice();
       mixed.set(part, inside);
-      sectors[index] = mixed;
+      after[index] = mixed;
     }
     at += part.length;
   }
-  return sectors;
+  return after;
 }
 
 /** Replaces sectors `[from, to)` that a write touches by garbage: what a torn sector may hold. */

@@ -2,10 +2,11 @@
  * The trust package with a check that remembers its verdicts, by the hash of every byte it was given and the time.
  *
  * A crash explorer asks the same question thousands of times, and the check is pure: the same state, time and files
- * give the same steps. One call in a hundred is checked anew and compared, so that a wrong memory is found.
+ * give the same steps. One call in a hundred is checked anew and compared, so that a wrong memory is found. So it
+ * is with the other pure functions that an agent calls at every start and poll.
  */
-import { checkTrust as checkForReal, encodeTrustState, sha256Hex, type TrustState } from '@airlock/trust';
-import type { TrustInput, TrustOutcome, TrustStep } from '@airlock/trust';
+import * as trust from '@airlock/trust';
+import type { TrustInput, TrustOutcome, TrustState, TrustStep } from '@airlock/trust';
 
 export * from '@airlock/trust';
 
@@ -24,7 +25,7 @@ const stateKeys = new WeakMap<TrustState, string>();
 let calls = 0;
 
 function keyOf({ identity, state, now, source }: TrustInput): string {
-  const known = stateKeys.get(state) ?? sha256Hex(encodeTrustState(state));
+  const known = stateKeys.get(state) ?? trust.sha256Hex(trust.encodeTrustState(state));
   stateKeys.set(state, known);
   return JSON.stringify([identity, known, now, source]);
 }
@@ -44,7 +45,7 @@ export function* checkTrust(input: TrustInput): Generator<TrustStep, TrustOutcom
   for (;;) {
     if (here.asks.done === true) return here.asks.value;
     const answer: Uint8Array | undefined = yield here.asks.value;
-    const said = answer === undefined ? '-' : sha256Hex(answer);
+    const said = answer === undefined ? '-' : trust.sha256Hex(answer);
     const known: Remembered | undefined = here.after.get(said);
     if (known === undefined || anew) {
       live ??= replayed(input, given);
@@ -62,10 +63,47 @@ export function* checkTrust(input: TrustInput): Generator<TrustStep, TrustOutcom
   }
 }
 
-type Check = ReturnType<typeof checkForReal>;
+/** Answers that are remembered of each function; beyond that all are forgotten, which costs time only. */
+const answersMax = 20_000;
+
+/** A pure function that remembers its answers by a text that says all of what it was given. */
+function remembering<A extends readonly unknown[], R>(
+  work: (...given: A) => R,
+  textOf: (...given: A) => string,
+): (...given: A) => R {
+  const answers = new Map<string, R>();
+  let asked = 0;
+  return (...given) => {
+    const text = textOf(...given);
+    const known = answers.get(text);
+    asked += 1;
+    if (known !== undefined && asked % checkedAnewEvery !== 0) return known;
+    const answer = work(...given);
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(answer))
+      throw new RangeError(`a remembered answer of ${work.name} differs from the one worked out anew`);
+    if (answers.size >= answersMax) answers.clear();
+    answers.set(text, answer);
+    return answer;
+  };
+}
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+
+/** Each as trust's own, which it shadows. */
+export const readRole = remembering(trust.readRole, latin1);
+export const parseManifest = remembering(trust.parseManifest, latin1);
+export const parseTrustState = remembering(trust.parseTrustState, latin1);
+export const heldDeviceRecord = remembering(trust.heldDeviceRecord, ({ deviceRecord }) => deviceRecord);
+/** Ed25519 says the same of the same bytes. */
+export const signEnvelope = remembering(trust.signEnvelope, (value, signers) =>
+  JSON.stringify([value, signers.map(({ publicKey }) => publicKey.keyId)]),
+);
+
+type Check = ReturnType<typeof trust.checkTrust>;
 
 function begin(input: TrustInput): Check {
-  return checkForReal(input);
+  return trust.checkTrust(input);
 }
 
 function take(check: Check | undefined): Asked {

@@ -133,9 +133,17 @@ function trustNumber(medium: Medium): string {
   return `${trustStateNumber(first)}${order}${trustStateNumber(second)}`;
 }
 
-/** Of one record file beside one log; remembered only where no boot goes on, which names would depend on. */
-const recordsNumbers = new WeakMap<Content, WeakMap<Content, number>>();
-const noContent: Content = [];
+/** By copies, which are the same values for the same sectors, and results; only where no boot goes on. */
+const recordsNumbers = new Map<string, number>();
+const numbersOfCopies = new WeakMap<object, number>();
+let copiesNumbered = 0;
+
+function numberOfCopy(copy: object | undefined): number {
+  if (copy === undefined) return 0;
+  const known = numbersOfCopies.get(copy) ?? (copiesNumbered += 1);
+  numbersOfCopies.set(copy, known);
+  return known;
+}
 
 function recordsNumber(medium: Medium, ids: Renamed): number {
   const work = (): number => {
@@ -145,12 +153,9 @@ function recordsNumber(medium: Medium, ids: Renamed): number {
     return numberOf(`${copies}\n${later}\n${resultsKey(medium, records, ids)}`);
   };
   if (!ids.fresh || contentAt(medium, laterRecord) !== undefined) return work();
-  const record = contentAt(medium, `${stateFolder}/record`) ?? noContent;
-  const log = contentAt(medium, `${stateFolder}/log`) ?? noContent;
-  const beside = recordsNumbers.get(record) ?? new WeakMap<Content, number>();
-  recordsNumbers.set(record, beside);
-  const number = beside.get(log) ?? work();
-  beside.set(log, number);
+  const key = `${recordCopies(medium).map(numberOfCopy).join()} ${readLog(medium).text}`;
+  const number = recordsNumbers.get(key) ?? work();
+  recordsNumbers.set(key, number);
   return number;
 }
 
@@ -217,7 +222,8 @@ function resultsKey(medium: Medium, records: Copies<DeviceState>, ids: Renamed):
 
 const slotNumbers = new WeakMap<World, Part['numberOf']>();
 
-function slotNumber(world: World): Part['numberOf'] {
+/** A number for what a slot holds, by stretches between two flushes. */
+export function slotNumber(world: World): Part['numberOf'] {
   const { flushSectors } = world.options;
   const known =
     slotNumbers.get(world) ??

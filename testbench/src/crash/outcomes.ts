@@ -6,49 +6,63 @@
  * `exhaustiveMax` pending steps all combinations are taken; beyond that the extremes and a seeded sample of them.
  */
 import type { SeededRandom } from '../random.ts';
-import { applied, type DiskState, type Pending } from './crash-disk.ts';
+import { applied, type DiskState, type Pending, withoutRepeats } from './crash-disk.ts';
 import { type Content, garbage, type Medium, sectorBytes, spoiled, withContent, written } from './medium.ts';
 
 /** 3^6 combinations of single sectors is what a cut may cost; one more would triple it. */
-const exhaustiveMax = 6;
+export const exhaustiveMax = 6;
 /** Combinations drawn of a larger cache: enough that a defect is met soon, few enough for a thousand cuts a run. */
 const sampledMax = 64;
 
-type Write = Extract<Pending, { kind: 'write' }>;
+export type Write = Extract<Pending, { kind: 'write' }>;
 
 /** Each medium that a cut may leave; the same one may come more than once. */
-export function* outcomes({ durable, pending }: DiskState, random: SeededRandom): Generator<Medium> {
+export function* outcomes({ durable, pending: all }: DiskState, random: SeededRandom): Generator<Medium> {
+  const pending = withoutRepeats(all);
   const [first] = pending;
   if (pending.length > exhaustiveMax) yield* sampled(durable, pending, random);
   // By far the most cuts: some writes to one file. Only its content differs then.
   else if (first?.kind === 'write' && pending.every((one) => one.kind === 'write' && one.file === first.file))
-    yield* ofOneFile(durable, pending, first.file);
+    yield* ofOneFile(
+      durable,
+      pending.filter((one) => one.kind === 'write'),
+      first.file,
+    );
   else yield* product(durable, pending, 0);
 }
 
-function* ofOneFile(durable: Medium, pending: readonly Pending[], file: number): Generator<Medium> {
+function* ofOneFile(durable: Medium, writes: readonly Write[], file: number): Generator<Medium> {
   const content = durable.contents.get(file);
   // Nothing of it is on the medium: whatever was written, only garbage could be found there.
   if (content === undefined) {
     yield durable;
     return;
   }
+  for (const after of contentsLeft(content, writes))
+    yield after === content ? durable : withContent(durable, file, after);
+}
+
+/** Every content that writes to one file may leave. */
+export function contentsLeft(content: Content, writes: readonly Write[]): readonly Content[] {
   let contents: readonly Content[] = [content];
-  for (const one of pending) {
-    if (one.kind !== 'write') continue;
+  for (const one of writes) {
     const choices = writeChoices(one, content);
     contents = contents.flatMap((before) => choices.map((choice) => choice(before)));
   }
-  for (const after of contents) yield after === content ? durable : withContent(durable, file, after);
+  return contents;
 }
 
-function* product(medium: Medium, pending: readonly Pending[], at: number): Generator<Medium> {
+export function* product(medium: Medium, pending: readonly Pending[], at: number): Generator<Medium> {
   const one = pending[at];
   if (one === undefined) yield medium;
   else for (const left of leftBy(one, medium)) yield* product(left, pending, at + 1);
 }
 
-function* sampled(durable: Medium, pending: readonly Pending[], random: SeededRandom): Generator<Medium> {
+export function* sampled(
+  durable: Medium,
+  pending: readonly Pending[],
+  random: SeededRandom,
+): Generator<Medium> {
   yield durable;
   yield pending.reduce((medium, one) => applied(medium, one, garbage), durable);
   for (let count = 0; count < sampledMax; count += 1) {

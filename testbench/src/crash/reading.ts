@@ -115,10 +115,27 @@ export interface Result {
   readonly code: string;
 }
 
+/** Whether a write of one log cell takes nothing from what `readLog` says, and adds nothing to it. */
+export function saysNothing(
+  content: Content,
+  one: { readonly position: number; readonly bytes: Uint8Array },
+): boolean {
+  const before = cells.of(part(content, one.position, logCellBytes));
+  const after = decodeLogCell(one.bytes);
+  return [before, after].every((cell) => cell === undefined || !counts(cell.entry));
+}
+
+function counts({ code, facts }: { readonly code: string; readonly facts?: unknown }): boolean {
+  const result = typeof facts === 'object' && facts !== null && 'result' in facts && facts.result === true;
+  return result || code === 'OTA_STATE_LOST';
+}
+
 /** What the log says of attempts: results in their order, and how often the state was lost. */
 export interface LogReading {
   readonly results: readonly Result[];
   readonly stateLost: number;
+  /** Both in one text. */
+  readonly text: string;
 }
 
 export function readLog(medium: Medium): LogReading {
@@ -136,5 +153,5 @@ const logReadingOf = onceFor((content): LogReading => {
     attempt !== undefined && facts?.['result'] === true ? [{ attempt, code }] : [],
   );
   const stateLost = entries.filter(({ code }) => code === 'OTA_STATE_LOST').length;
-  return { results, stateLost };
+  return { results, stateLost, text: JSON.stringify([results, stateLost]) };
 });

@@ -20,7 +20,9 @@ export interface Scenario {
   readonly newAgent: boolean;
 }
 
-const trials = ['good', 'self-test fails', 'trial never starts', 'restart never comes'].map(environmentOf);
+const trials = ['good', 'count lost', 'self-test fails', 'trial never starts', 'restart never comes'].map(
+  environmentOf,
+);
 const plain = {
   start: 'fresh',
   target: 2,

@@ -147,8 +147,8 @@ class Run {
   ): Promise<Boot | string | undefined> {
     this.#boots += 1;
     const { observe, fault, stop } = given;
-    const countKept = this.#random.fraction() < 0.85;
-    const options = { world, agent: this.#agent, environment, countKept, observe };
+    const count = this.#random.fraction() < 0.85 ? ('kept' as const) : ('lost' as const);
+    const options = { world, agent: this.#agent, environment: { ...environment, count }, observe };
     try {
       const running = bootOnce(node, fault === undefined ? options : { ...options, fault });
       // What runs on after the stop is a dead machine's dream: its error is nobody's.
@@ -216,11 +216,13 @@ function drawOptions(random: SeededRandom): ScenarioOptions {
     pieceSectors,
     flushSectors: pieceSectors * (1 + random.below(8)),
     trialTries: 1 + random.below(4),
+    confirmedStarts: pick([2, 3, 16]),
     fallbackAllowed: random.fraction() < 0.8,
     tries: random.fraction() < 0.8 ? 'counted' : 'one-shot',
     armingSurvivesPowerOff: random.fraction() < 0.7,
     dataHooks: random.fraction() < 0.5,
     attemptsMax: 1 + random.below(4),
+    notTriedMax: random.below(3),
     logCells: pick([32, 64]),
     tpm: random.fraction() < 0.3,
   };

@@ -51,8 +51,8 @@ export async function startState(name: StartName, world: World, agent: AgentModu
     logCells,
     floorStore,
   });
-  await createBootFile(port, bootPath, group);
-  if (history) await giveHistory(disk, world, name === 'in fallback' ? 0 : 16);
+  await createBootFile(port, bootPath, group, world.options.confirmedStarts);
+  if (history) await giveHistory(disk, world, name === 'in fallback' ? 0 : world.options.confirmedStarts);
   if (name === 'record lost') disk.rot(`${stateFolder}/record`, (content) => content.map(() => garbage));
   if (name === 'trust lost') {
     for (const file of ['trust-1', 'trust-2'])
@@ -70,7 +70,10 @@ async function giveHistory(disk: CrashDisk, world: World, startsLeft: number): P
   const older = { version: 1, manifestSha256: sha256Hex(new TextEncoder().encode(textOf(world, 1))) };
   const record: DeviceState = { ...held.record, groups: { ...held.record.groups, A: older } };
   await store.write(record);
-  const state: BootControlState = { order: ['B', 'A'], left: { A: 16, B: startsLeft } };
+  const state: BootControlState = {
+    order: ['B', 'A'],
+    left: { A: world.options.confirmedStarts, B: startsLeft },
+  };
   const file = await port.open(bootPath);
   await file?.write(0, encodeBootFile({ sequence: 2, state }));
   await file?.flush();

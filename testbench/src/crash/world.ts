@@ -26,11 +26,15 @@ export interface ScenarioOptions {
   readonly pieceSectors: number;
   readonly flushSectors: number;
   readonly trialTries: number;
+  /** Starts of a confirmed group before the other one is started. */
+  readonly confirmedStarts: number;
   readonly fallbackAllowed: boolean;
   readonly tries: 'counted' | 'one-shot';
   readonly armingSurvivesPowerOff: boolean;
   readonly dataHooks: boolean;
   readonly attemptsMax: number;
+  /** How often a group that was armed and not tried is armed again. */
+  readonly notTriedMax: number;
   readonly logCells: number;
   /** Whether the floor is bound to a counter of a TPM. */
   readonly tpm: boolean;
@@ -43,12 +47,14 @@ export const smallRelease: ScenarioOptions = {
   pieceSectors: 1,
   flushSectors: 4,
   trialTries: 2,
+  confirmedStarts: 2,
   fallbackAllowed: true,
   tries: 'counted',
   armingSurvivesPowerOff: true,
   dataHooks: true,
   attemptsMax: 2,
-  logCells: 64,
+  notTriedMax: 1,
+  logCells: 32,
   tpm: false,
 };
 
@@ -117,8 +123,16 @@ export class World {
   }
 
   settings(): AgentSettings {
-    const { components, pieceSectors, flushSectors, trialTries, fallbackAllowed, attemptsMax, logCells } =
-      this.options;
+    const {
+      components,
+      pieceSectors,
+      flushSectors,
+      trialTries,
+      fallbackAllowed,
+      attemptsMax,
+      notTriedMax,
+      logCells,
+    } = this.options;
     return {
       device: deviceId,
       product,
@@ -142,7 +156,7 @@ export class World {
         pieceBytes: pieceSectors * sectorBytes,
         flushBytes: flushSectors * sectorBytes,
         backoffSecondsMin: 0,
-        notTriedMax: 1,
+        notTriedMax,
         downloadTriesMax: 2,
       },
     };

@@ -14,6 +14,7 @@ export interface CommandBootControlOptions {
   readonly command: readonly string[];
   readonly tries: 'counted' | 'one-shot';
   readonly armingSurvivesPowerOff: boolean;
+  readonly confirmedStarts?: number;
   readonly timeLimitSeconds: number;
 }
 
@@ -41,6 +42,7 @@ export function commandBootControl(options: CommandBootControlOptions): BootCont
   return {
     tries: options.tries,
     armingSurvivesPowerOff: options.armingSurvivesPowerOff,
+    ...(options.confirmedStarts === undefined ? {} : { confirmedStarts: options.confirmedStarts }),
     read: async () => {
       try {
         return parseBootControlState(await call('read'));

@@ -15,9 +15,10 @@ export function inWindows(
   timeZone: string,
   windows: readonly (Window | undefined)[],
 ): boolean {
+  const given = windows.filter((window) => window !== undefined);
+  if (given.length === 0) return true;
   const { day, minute } = localTime(now, timeZone);
-  return windows.every((window) => {
-    if (window === undefined) return true;
+  return given.every((window) => {
     const { fromMinute, toMinute, days } = window;
     if (fromMinute <= toMinute) return days.includes(day) && minute >= fromMinute && minute < toMinute;
     // Over midnight: what is past it belongs to the day on which the window opened.

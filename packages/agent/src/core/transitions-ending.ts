@@ -49,6 +49,16 @@ function neverTried(record: DeviceState, attempt: Attempt, _event: MachineEvent,
   return failWith(record, attempt, { code: 'OTA_NOT_TRIED', reason }, facts);
 }
 
+/**
+ * The boot control may know of the confirmation already (confirm.b), so that the group would boot as a confirmed one:
+ * it is disarmed before the record calls the attempt a failure, or a cut in between boots what the record rejects.
+ */
+function leftUnrecorded(record: DeviceState, attempt: Attempt, event: MachineEvent, facts: Facts) {
+  const { record: next, effects } = triesGone(record, attempt, event, facts);
+  const first = { kind: 'disarm', step: 'fail.b', group: attempt.group } as const;
+  return { record: next, effects: [first, ...effects] };
+}
+
 export const trialRows: readonly Transition[] = [
   row(['Pending', 'booted', 'Trial'], 'booted into the trial', all(inTarget, triesLeft), trialBoot4),
   row(
@@ -115,7 +125,7 @@ export const endingRows: readonly Transition[] = [
     ['Confirming', 'booted', 'Failing'],
     'fell back before it was confirmed',
     all(inOther, not(recorded)),
-    triesGone,
+    leftUnrecorded,
   ),
   row(
     ['Confirming', 'booted', 'Confirming'],

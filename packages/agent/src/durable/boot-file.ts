@@ -59,6 +59,7 @@ export function bootFileControl(options: {
   return {
     tries: 'counted',
     armingSurvivesPowerOff: true,
+    confirmedStarts: starts,
     async read() {
       const file = await disk.open(path);
       if (file === undefined) return undefined;

@@ -20,6 +20,8 @@ export interface BootControl {
   readonly tries: 'counted' | 'one-shot';
   /** Whether a group armed for trial stays armed when power is lost before the boot. */
   readonly armingSurvivesPowerOff: boolean;
+  /** Starts that `confirm` gives a group; undefined: `confirmedStartsDefault`. */
+  readonly confirmedStarts?: number;
   /** undefined when no copy can be read. */
   read(): Promise<BootControlState | undefined>;
   /** Where there are two copies: writes a damaged or older one again, and nothing when both are alike. */
