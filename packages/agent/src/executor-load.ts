@@ -210,6 +210,7 @@ async function look(
     trialTries: settings.trialTries,
     notTriedMax: 0,
     rotMax: 0,
+    wastedMax: 0,
     fallbackAllowed: settings.fallbackAllowed,
     sealed: ports.floorStore.kind === 'tpm',
   };

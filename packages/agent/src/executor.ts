@@ -102,7 +102,7 @@ async function factsFor(
   event: MachineEvent,
 ): Promise<Facts> {
   const { platform, bootControl } = ports;
-  const { notTriedMax, rotMax } = { ...tuningDefault, ...settings.tuning };
+  const { notTriedMax, rotMax, wastedMax } = { ...tuningDefault, ...settings.tuning };
   return {
     bootedGroup: platform.bootedGroup,
     bootId: platform.bootId,
@@ -112,6 +112,7 @@ async function factsFor(
     trialTries: settings.trialTries,
     notTriedMax,
     rotMax,
+    wastedMax,
     fallbackAllowed: settings.fallbackAllowed,
     sealed: ports.floorStore.kind === 'tpm' || isSealed(record),
   };

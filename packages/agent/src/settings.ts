@@ -71,6 +71,8 @@ export interface AgentTuning {
   readonly notTriedMax: number;
   /** How often staged images that rotted are written again within one attempt. */
   readonly rotMax: number;
+  /** Attempts in a row that were no release's fault are counted up to this, which slows down the next ones. */
+  readonly wastedMax: number;
   /** After arming, the restart must come within this time, or the group is disarmed again. */
   readonly rebootSecondsMax: number;
   /** Cells of the event log; each takes 4 KiB of the state partition. */
@@ -90,6 +92,8 @@ export const tuningDefault: AgentTuning = {
   notTriedMax: 3,
   // One rewrite cures a passing fault; a second rot is a failing medium.
   rotMax: 1,
+  // The back-off has long reached its bound.
+  wastedMax: 16,
   rebootSecondsMax: 60,
   // 4 MiB of state partition: some fifty attempts with all their events.
   logCellsMax: 1024,

@@ -57,6 +57,7 @@ const facts = (changes: Partial<Facts> = {}): Facts => ({
   armingSurvivesPowerOff: true,
   trialTries: 3,
   notTriedMax: 3,
+  wastedMax: 16,
   rotMax: 1,
   fallbackAllowed: true,
   sealed: true,

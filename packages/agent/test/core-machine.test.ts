@@ -42,6 +42,7 @@ function factsOf(changes: Partial<Facts>): Facts {
     armingSurvivesPowerOff: true,
     trialTries: 3,
     notTriedMax: 3,
+    wastedMax: 16,
     rotMax: 1,
     fallbackAllowed: true,
     sealed: false,
@@ -221,4 +222,35 @@ test('TEST-OTA-253 REQ-OTA-APPLY-01, REQ-OTA-APPLY-09, REQ-OTA-ROLL-01: any even
   for (const arrow of ['activate', 'booted into the trial', 'confirmed', 'rolled back', 'fell back']) {
     assert.ok(taken.has(arrow), `the walk is deep enough to take ${arrow}`);
   }
+});
+
+test('TEST-OTA-894 REQ-OTA-APPLY-02, REQ-OTA-APPLY-03: power lost between the confirmation and its record, then every start of the new group lost: it is disarmed before the record calls the attempt a failure', () => {
+  const boot = { order: ['B', 'A'], left: { A: 0, B: 0 } } as const;
+  const { effects } = step(
+    recordIn('Confirming', { pendingBootId: 'boot-1', trialBoots: 1 }),
+    { kind: 'booted' },
+    factsOf({ bootedGroup: 'A', boot }),
+  );
+  const disarmed = effects.findIndex((effect) => effect.kind === 'disarm' && effect.group === 'B');
+  const recorded = effects.findIndex(
+    (effect) => effect.kind === 'write-record' && effect.record.state === 'Failing',
+  );
+  assert.ok(disarmed >= 0 && disarmed < recorded, `disarmed at ${disarmed}, recorded at ${recorded}`);
+});
+
+test('TEST-OTA-895 REQ-OTA-LIMIT-02: attempts that were no fault of their release: counted up to the bound and no further', () => {
+  const facts = factsOf({ wastedMax: 2 });
+  let record = newRecord('A', { version: 1, manifestSha256: sha('1') });
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    const failing: DeviceState = {
+      ...recordIn('Failing'),
+      failing: { code: 'OTA_CANCELLED', reason: 'nothing is assigned any more' },
+      failures: record.failures,
+    };
+    record = step(failing, { kind: 'settled' }, facts).record;
+  }
+  assert.deepEqual(
+    record.failures.map(({ count }) => count),
+    [2],
+  );
 });

@@ -14,6 +14,7 @@ import type { AgentModule } from './agent-module.ts';
 import { CrashDisk, type DiskOptions, type DiskState } from './crash-disk.ts';
 import { bytesOf, contentAt, sectorBytes } from './medium.ts';
 import type { Environment } from './environment.ts';
+import { dataGuardOf } from './hooks.ts';
 import { newest, recordCopies } from './reading.ts';
 import { bootPath, slotPath, start, type World } from './world.ts';
 
@@ -221,7 +222,6 @@ function portsOf(context: PortsContext): AgentPorts {
   let drawn = 0;
   const hung = Promise.withResolvers<void>();
   const asked = new Map<string, number>();
-  const hook = async (): Promise<boolean> => environment.hooks;
   return {
     disk: port,
     bootControl: bootControlOf(
@@ -286,7 +286,7 @@ function portsOf(context: PortsContext): AgentPorts {
           : { passed: false, tests: [], failed: 'motor', reason: 'it does not turn' };
       },
     },
-    dataGuard: { present: fixed.dataHooks, prepare: hook, commit: hook, revert: hook },
+    dataGuard: dataGuardOf(port, fixed.dataHooks, environment),
     floorStore: floorStoreOf(context),
     secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
     transport: transportOf(context),

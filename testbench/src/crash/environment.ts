@@ -15,7 +15,8 @@ export interface Environment {
   readonly count: 'kept' | 'lost';
   /** The group in trial never reaches its agent: a watchdog restarts the device. */
   readonly trialStarts: boolean;
-  readonly hooks: boolean;
+  /** Half way: the first of a hook's two steps is done. */
+  readonly hooks: 'work' | 'fail' | 'fail half way';
   readonly restart: 'works' | 'fails' | 'never comes';
   readonly clock: 'right' | 'ten years ahead' | '1970';
   /** Images come whole, broken off after three sectors again and again, or with one bit changed. */
@@ -29,7 +30,7 @@ const good: Environment = {
   selfTest: 'pass',
   count: 'kept',
   trialStarts: true,
-  hooks: true,
+  hooks: 'work',
   restart: 'works',
   clock: 'right',
   images: 'whole',
@@ -49,7 +50,8 @@ export const environments: readonly Environment[] = [
   { ...good, name: 'withdrawn', server: 'withdrawn' },
   { ...good, name: 'nothing assigned', server: 'nothing' },
   { ...good, name: 'stale answers', server: 'stale' },
-  { ...good, name: 'hooks fail', hooks: false },
+  { ...good, name: 'hooks fail', hooks: 'fail' },
+  { ...good, name: 'hooks fail half way', hooks: 'fail half way' },
   { ...good, name: 'restart fails', restart: 'fails' },
   { ...good, name: 'restart never comes', restart: 'never comes' },
   { ...good, name: 'image breaks off', images: 'broken off' },

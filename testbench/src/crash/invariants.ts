@@ -8,6 +8,7 @@
 import type { BootControlState, DeviceState } from '@airlock/agent';
 import { type GroupLetter, sha256Hex } from '@airlock/trust';
 import { decideBoot } from '../virtual-device/boot-loader.ts';
+import { lastHook } from './hooks.ts';
 import { bytesOf, type Content, contentAt, type Medium, sizeOf } from './medium.ts';
 import { bootCopies, type Copies, newest, onceFor, readLog, recordCopies, trustCopies } from './reading.ts';
 import { slotPath, stateFolder, type World } from './world.ts';
@@ -31,6 +32,7 @@ export function brokenIn(
     unprovenArmed(medium, boot, world) ??
     badNextBoot(boot, record, world, media) ??
     twoResults(medium) ??
+    forgottenData(medium, record, world) ??
     (record === undefined ? undefined : badRecord(medium, boot, record, world))
   );
 }
@@ -145,6 +147,18 @@ function badNextBoot(
   const confirming = states.includes(record.state) && record.attempt?.group === group;
   const known = confirming || record.confirmed.group === group || record.groups[group] !== undefined;
   return known ? undefined : `4: group ${group} would boot and was never confirmed`;
+}
+
+/** An attempt that prepared the application's data ends with a commit or a revert of them. */
+function forgottenData(
+  medium: Medium,
+  record: DeviceState | undefined,
+  { options }: World,
+): Violation | undefined {
+  if (!options.dataHooks || record?.state !== 'Idle' || record.restored !== undefined) return undefined;
+  return lastHook(medium) === 'prepare'
+    ? 'hooks: the device is idle, and the data were prepared and neither committed nor reverted'
+    : undefined;
 }
 
 function twoResults(medium: Medium): Violation | undefined {

@@ -20,6 +20,8 @@ import type { ScenarioResult, SeededResult, Task, TaskResult } from './tasks.ts'
 /** As long as a person waits for a proof, and CI for a part of it. */
 const secondsDefault = 600;
 const runsDefault = 1000;
+/** Of the whole time, what one graph may take that is not the first: the rest is for those after it. */
+const shareOfOthers = 1 / 8;
 /** Seeded runs of one task: a worker says something every few seconds. */
 const runsPerTask = 20;
 const seedMax = 1_000_000_000;
@@ -129,8 +131,12 @@ function tasksOf({ seconds, runs, seed, scenario }: Options, begunMs: number): r
   const endMs = begunMs + seconds * 1000;
   const chosen = scenarios.filter(({ name }) => scenario === undefined || name === scenario);
   // One run alone is a replay: no graph is wanted then.
-  const graphs: Task[] =
-    runs === 1 ? [] : chosen.map(({ name }) => ({ kind: 'scenario', name, untilMs: endMs }));
+  const graphs: Task[] = (runs === 1 ? [] : chosen).map(({ name }, at) => ({
+    kind: 'scenario',
+    name,
+    untilMs: endMs,
+    msMax: at === 0 ? seconds * 1000 : seconds * 1000 * shareOfOthers,
+  }));
   if (scenario !== undefined) return graphs;
   const seeded: Task[] = [];
   for (let at = 0; at < runs; at += runsPerTask)
@@ -140,8 +146,8 @@ function tasksOf({ seconds, runs, seed, scenario }: Options, begunMs: number): r
       count: Math.min(runsPerTask, runs - at),
       untilMs: endMs,
     });
-  // Seeded runs first, each short; the graphs then take what time is left.
-  return [...seeded, ...graphs];
+  // The first graph has to close and takes longest; seeded runs are short; the others take what time is left.
+  return [...graphs.slice(0, 1), ...seeded, ...graphs.slice(1)];
 }
 
 function tell(result: TaskResult): void {

@@ -18,7 +18,7 @@ const one = (file: string, find: string, replace: string): readonly SourceChange
   { file, find, replace },
 ];
 const small = ['small release'];
-const killed = ['small release, agent killed'];
+const killed = ['agent killed'];
 const armed = ['update over an armed fallback'];
 
 const recordStore = 'durable/record-store.ts';
@@ -350,5 +350,15 @@ export const mutants: readonly Mutant[] = [
       'return [];',
     ),
     scenarios: ['floor in a TPM'],
+  },
+  {
+    name: 'fail: the data are not reverted',
+    changes: one(moves, "...(attempt.staged ? [{ kind: 'revert-data', step: 'fail.d' } as const] : []),", ''),
+    scenarios: small,
+  },
+  {
+    name: 'confirm: the data are not committed',
+    changes: one(moves, "{ kind: 'commit-data', step: 'confirm.d' },", ''),
+    scenarios: small,
   },
 ];

@@ -25,6 +25,7 @@ import {
   sizeOf,
   unwritten,
 } from './medium.ts';
+import { dataPath } from './hooks.ts';
 import { bootCopiesOf, type Copies, onceFor, readLog, recordCopies, trustCopyOf } from './reading.ts';
 import { bootPath, stateFolder, type World } from './world.ts';
 
@@ -103,6 +104,7 @@ function makeParts(names: Medium['names'], world: World): Parts {
     listed.push(path);
     if (path.startsWith('/slots/')) parts.push({ file, numberOf: slotNumber(world) });
     else if (path.endsWith('.manifest.json')) parts.push({ file, numberOf: plainNumber });
+    else if (path === dataPath) parts.push({ file, numberOf: plainNumber });
     else if (path === bootPath) parts.push({ file, numberOf: bootNumber });
   }
   return { names: numberOf(listed.join()), parts };

@@ -1,8 +1,10 @@
 /**
  * The scenarios of the crash explorer: where a device begins, what is fixed for it, and what the world may do to it.
  *
- * Each is a graph of its own. The small release in `fresh`, `updated` and `in fallback` is explored with everything
- * that the world can do; the others vary one fixed thing and the environments that it has to do with.
+ * Each is a graph of its own. `small release` is everything that can happen to the device itself, and the two after it
+ * what can come, or not come, over the wire. The others vary one fixed thing, with the environments that it has to do
+ * with. What several of them do together is for the seeded runs, and for `everything at once`, a graph too
+ * large to be closed in minutes.
  */
 import { type Environment, environmentOf, environments } from './environment.ts';
 import type { StartName } from './start-states.ts';
@@ -20,43 +22,61 @@ export interface Scenario {
   readonly newAgent: boolean;
 }
 
-const trials = ['good', 'count lost', 'self-test fails', 'trial never starts', 'restart never comes'].map(
-  environmentOf,
-);
+const ofTrials = ['good', 'count lost', 'self-test fails', 'trial never starts', 'restart never comes'];
+const ofDevice = [
+  ...ofTrials,
+  'self-test hangs',
+  'self-test kills the agent',
+  'no server',
+  'interlock says no',
+  'interlock changes its mind',
+  'withdrawn',
+  'hooks fail',
+  'hooks fail half way',
+  'restart fails',
+  'clock ten years ahead',
+];
+const ofServer = ['good', 'no server', 'withdrawn', 'nothing assigned', 'stale answers', 'clock in 1970'];
+const ofNetwork = ['good', 'no server', 'image breaks off', 'image is damaged', 'withdrawn'];
+const trials = ofTrials.map(environmentOf);
 const plain = {
   start: 'fresh',
   target: 2,
   options: smallRelease,
-  environments,
+  environments: trials,
   kills: false,
   newAgent: false,
 } as const;
+/** With a boot loader that leaves a confirmed group which does not come up. */
+const counted: ScenarioOptions = { ...smallRelease, confirmedStarts: 2 };
 
 export const scenarios: readonly Scenario[] = [
-  { ...plain, name: 'small release' },
-  { ...plain, name: 'small release, agent killed', environments: trials, kills: true },
+  { ...plain, name: 'small release', environments: ofDevice.map(environmentOf) },
+  { ...plain, name: 'server that changes its mind', environments: ofServer.map(environmentOf) },
+  { ...plain, name: 'network that fails', environments: ofNetwork.map(environmentOf) },
+  { ...plain, name: 'agent killed', environments: [environmentOf('good')], kills: true },
+  {
+    ...plain,
+    name: 'two tries, two attempts',
+    options: { ...smallRelease, trialTries: 2, attemptsMax: 2, notTriedMax: 1 },
+    environments: [...trials, environmentOf('hooks fail')],
+  },
+  { ...plain, name: 'starts are counted', options: counted, environments: [environmentOf('good')] },
   { ...plain, name: 'update over an armed fallback', start: 'updated', target: 3 },
-  { ...plain, name: 'repair in fallback', start: 'in fallback', target: 2 },
-  { ...plain, name: 'update in fallback', start: 'in fallback', target: 3, environments: trials },
+  { ...plain, name: 'repair in fallback', start: 'in fallback', target: 2, options: counted },
+  { ...plain, name: 'update in fallback', start: 'in fallback', target: 3, options: counted },
   {
     ...plain,
     name: 'no fallback allowed',
     start: 'updated',
     target: 3,
     options: { ...smallRelease, fallbackAllowed: false },
-    environments: trials,
   },
-  {
-    ...plain,
-    name: 'one-shot boot loader',
-    options: { ...smallRelease, tries: 'one-shot' },
-    environments: trials,
-  },
+  { ...plain, name: 'one-shot boot loader', options: { ...smallRelease, tries: 'one-shot' } },
   {
     ...plain,
     name: 'one-shot that power-off undoes',
     options: { ...smallRelease, tries: 'one-shot', armingSurvivesPowerOff: false },
-    environments: trials,
   },
   {
     ...plain,
@@ -64,19 +84,19 @@ export const scenarios: readonly Scenario[] = [
     start: 'updated',
     target: 3,
     options: { ...smallRelease, tpm: true },
-    environments: trials,
   },
-  { ...plain, name: 'old and new agent', environments: trials, newAgent: true },
+  { ...plain, name: 'old and new agent', newAgent: true },
   {
     ...plain,
     name: 'old and new agent in fallback',
     start: 'in fallback',
     target: 2,
-    environments: trials,
+    options: counted,
     newAgent: true,
   },
-  { ...plain, name: 'record lost', start: 'record lost', environments: trials },
-  { ...plain, name: 'trust state lost', start: 'trust lost', environments: trials },
+  { ...plain, name: 'record lost', start: 'record lost' },
+  { ...plain, name: 'trust state lost', start: 'trust lost' },
+  { ...plain, name: 'everything at once', environments },
 ];
 
 export function scenarioOf(name: string): Scenario {

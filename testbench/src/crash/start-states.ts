@@ -12,6 +12,7 @@ import { type GroupLetter, parseManifest, sha256Hex } from '@airlock/trust';
 import type { AgentModule } from './agent-module.ts';
 import { CrashDisk } from './crash-disk.ts';
 import type { NodeState } from './device.ts';
+import { dataPath, dataSaying } from './hooks.ts';
 import { contentOf, emptyMedium, filled, garbage, type Medium, sectorBytes, unwritten } from './medium.ts';
 import { bootPath, imageOf, slotPath, stateFolder, type World } from './world.ts';
 
@@ -100,5 +101,7 @@ function slotsOf(world: World, history: boolean): Medium {
       contents.set(file, [...(group === 'A' || history ? image : blank), unwritten]);
     }
   }
+  names.set(dataPath, names.size + 1);
+  contents.set(names.size, [dataSaying('as made')]);
   return { names, contents };
 }

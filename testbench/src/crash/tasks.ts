@@ -13,7 +13,13 @@ import { startState } from './start-states.ts';
 import { World } from './world.ts';
 
 export type Task =
-  | { readonly kind: 'scenario'; readonly name: string; readonly untilMs: number }
+  | {
+      readonly kind: 'scenario';
+      readonly name: string;
+      readonly untilMs: number;
+      /** The longest that this graph may take of the time that all have. */
+      readonly msMax: number;
+    }
   | { readonly kind: 'seeded'; readonly from: number; readonly count: number; readonly untilMs: number }
   | { readonly kind: 'mutant'; readonly name: string };
 
@@ -37,15 +43,20 @@ export type TaskResult = ScenarioResult | SeededResult | ({ readonly kind: 'muta
 
 /** Does one task. `untilMs` is a moment of `Date.now()`. */
 export async function doTask(task: Task): Promise<TaskResult> {
-  if (task.kind === 'scenario') return await doScenario(task.name, task.untilMs);
+  if (task.kind === 'scenario') return await doScenario(task);
   if (task.kind === 'seeded') return await doSeeded(task);
   const mutant = mutants.find(({ name }) => name === task.name);
   if (mutant === undefined) throw new Error(`there is no mutant ${task.name}`);
   return { kind: 'mutant', ...(await hunt(mutant)) };
 }
 
-async function doScenario(name: string, untilMs: number): Promise<ScenarioResult> {
+async function doScenario({
+  name,
+  untilMs,
+  msMax,
+}: Extract<Task, { kind: 'scenario' }>): Promise<ScenarioResult> {
   const begunMs = Date.now();
+  const endMs = Math.min(untilMs, begunMs + msMax);
   const scenario = scenarioOf(name);
   const agent = await loadAgent('plain');
   const world = new World(scenario.options, { installed: 1, target: scenario.target });
@@ -59,7 +70,7 @@ async function doScenario(name: string, untilMs: number): Promise<ScenarioResult
     random: seededRandom(1),
     kills: scenario.kills,
     nodesMax: Number.POSITIVE_INFINITY,
-    isOver: () => Date.now() > untilMs,
+    isOver: () => Date.now() > endMs,
   });
   return { kind: 'scenario', name, ms: Date.now() - begunMs, ...explored };
 }

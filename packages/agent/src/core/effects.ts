@@ -65,6 +65,8 @@ export interface Facts {
   readonly trialTries: number;
   readonly notTriedMax: number;
   readonly rotMax: number;
+  /** Attempts that were no release's fault are counted up to this. */
+  readonly wastedMax: number;
   readonly fallbackAllowed: boolean;
   /** Whether the floor is sealed with a counter of a TPM. */
   readonly sealed: boolean;

@@ -258,7 +258,12 @@ export function carryOnFailing(record: DeviceState, attempt: Attempt, facts: Fac
 const wireCodes: readonly string[] = ['OTA_FAIL_DOWNLOAD', 'OTA_FAIL_HASH'];
 
 /** Fail (f). What was no fault of the release is counted for the device, which slows down its next attempts. */
-export function settleFailure(record: DeviceState, attempt: Attempt): Taken {
+export function settleFailure(
+  record: DeviceState,
+  attempt: Attempt,
+  _event: MachineEvent,
+  { wastedMax }: Facts,
+): Taken {
   const { attempt: _attempt, failing, ...rest } = record;
   const { code, reason } = failing ?? { code: 'OTA_FAIL_STATE' as const, reason: 'unknown' };
   const counts = code === 'OTA_NOT_TRIED' || (code.startsWith('OTA_FAIL_') && !wireCodes.includes(code));
@@ -266,7 +271,7 @@ export function settleFailure(record: DeviceState, attempt: Attempt): Taken {
     ...rest,
     state: 'Idle',
     lastResult: { attempt: attempt.id, version: attempt.version, code, reason },
-    failures: counts ? countFailure(record, attempt.manifestSha256) : countWasted(record),
+    failures: counts ? countFailure(record, attempt.manifestSha256) : countWasted(record, wastedMax),
   };
   return { record: next, effects: [{ kind: 'write-record', step: 'fail.f', record: next }] };
 }

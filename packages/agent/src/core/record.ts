@@ -83,8 +83,6 @@ export const refusalsMax = 8;
  * of the record; an older agent keeps this entry and never asks for it.
  */
 export const wastedName = 'f'.repeat(64);
-/** Counted no further: the back-off has long reached its bound. */
-const wastedMax = 16;
 /**
  * Wasted attempts in a row before the device takes its time with the next one. Whoever assigns the wrong release takes
  * it back once, and perhaps once more; whoever does it all day rewrites the slots until the flash is worn.
@@ -139,8 +137,8 @@ export function wastedOf(record: DeviceState): number {
   return failuresOf(record, wastedName);
 }
 
-/** One more of them. */
-export function countWasted(record: DeviceState): DeviceState['failures'] {
+/** One more of them, up to so many. */
+export function countWasted(record: DeviceState, wastedMax: number): DeviceState['failures'] {
   return wastedOf(record) < wastedMax ? countFailure(record, wastedName) : record.failures;
 }
 
