@@ -19,6 +19,7 @@ export {
   hashNode,
   inclusionPlan,
   rootPlan,
+  sameHash,
   verifyConsistency,
   verifyInclusion,
 } from './merkle.ts';

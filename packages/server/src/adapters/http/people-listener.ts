@@ -12,6 +12,7 @@ import { type Caller, demandPermission, identify } from '../../core/permissions.
 import type { Logger } from '../logger.ts';
 import { sendFailure } from './failure.ts';
 import { createListener, type Listener } from './listener.ts';
+import { addAuditRoutes } from './people-audit.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
@@ -57,10 +58,11 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   const people: People = {
     app,
     context,
-    callerOf(request) {
+    actorOf(request) {
       const caller = callers.get(request);
-      if (caller === undefined) throw new Error('a request without a caller');
-      return caller.name;
+      const { permission } = request.routeOptions.config;
+      if (caller === undefined || permission === undefined) throw new Error('a request without a caller');
+      return { name: caller.name, permission };
     },
   };
   const open = { permission: 'public' } as const;
@@ -72,6 +74,7 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   addProductRoutes(people);
   addPublishingRoutes(people);
   addDeviceRoutes(people);
+  addAuditRoutes(people);
   await app.ready();
   return app;
 }

@@ -1,6 +1,7 @@
 /** What the routes of the management API share. */
 import { ApiErrorBody, type Permission } from '@airlock/protocol';
 import type { FastifyRequest } from 'fastify';
+import type { Actor } from '../../app/audit.ts';
 import type { Context } from '../../app/context.ts';
 import type { Listener } from './listener.ts';
 
@@ -15,8 +16,8 @@ declare module 'fastify' {
 export interface People {
   readonly app: Listener;
   readonly context: Context;
-  /** The caller of a request that was let in. */
-  readonly callerOf: (request: FastifyRequest) => string;
+  /** Who sent a request that was let in, and the permission that let it in: stands in the audit log. */
+  readonly actorOf: (request: FastifyRequest) => Actor;
 }
 
 export const refusals = { '4xx': ApiErrorBody, '5xx': ApiErrorBody } as const;

@@ -9,6 +9,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { Kysely, sql, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { Raced, type Store, type StoreParts } from '../../ports/store.ts';
+import { auditStore } from './audit-store.ts';
 import { claimStore } from './claim-store.ts';
 import { deviceStore, isWhole, tokenStore } from './device-store.ts';
 import { migrations } from './migrations.ts';
@@ -26,6 +27,7 @@ function partsOf(db: Kysely<Tables>): StoreParts {
     ...deviceStore(db),
     ...reportStore(db),
     ...tokenStore(db),
+    ...auditStore(db),
   };
 }
 
