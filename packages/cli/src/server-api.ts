@@ -15,6 +15,7 @@ import type {
 } from '@airlock/protocol';
 import { wireLimits } from '@airlock/protocol';
 import type { Api, ApiAnswer } from './api.ts';
+import { AuditApi } from './audit-api.ts';
 import type { Reader } from './fields.ts';
 
 const base = '/api/v1';
@@ -201,9 +202,11 @@ function findingText(entry: Reader): string {
 
 export class ServerApi {
   readonly #api: Api;
+  readonly audit: AuditApi;
 
   constructor(api: Api) {
     this.#api = api;
+    this.audit = new AuditApi(api);
   }
 
   close(): void {
@@ -255,10 +258,12 @@ export class ServerApi {
     readonly file: string;
     readonly previous: number;
     readonly etag?: string;
+    /** One for each new signature of a function's role. */
+    readonly statements?: string[];
   }): Promise<Proposal> {
-    const { product, role, file, previous, etag } = options;
+    const { product, role, file, previous, etag, statements } = options;
     const path = `${base}/products/${part(product)}/proposals/${part(role)}`;
-    const value: ProposalPut = { file, previous };
+    const value: ProposalPut = { file, previous, ...optional('statements', statements) };
     const answer = await this.#api.send({
       method: 'PUT',
       path,

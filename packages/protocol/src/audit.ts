@@ -25,7 +25,17 @@ export const StatementList = Type.Object(
     role: Name,
     version: Version,
     statements: Type.Array(
-      Type.Object({ keyId: Sha256, signedSha256: Sha256, statement: Type.String(), entry: Count }, strict),
+      Type.Object(
+        {
+          keyId: Sha256,
+          signedSha256: Sha256,
+          statement: Type.String(),
+          entry: Count,
+          /** The entry's exact text: whoever signed proves that it stands in the log. */
+          leaf: Type.String(),
+        },
+        strict,
+      ),
     ),
   },
   strict,

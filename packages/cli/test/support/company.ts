@@ -88,6 +88,7 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
     targets: { keys: 1, threshold: 1 },
     keyType: 'ed25519',
     existing: new Map(),
+    audit: server.log.identity,
     online: { snapshot: { keys: [snapshot], threshold: 1 }, timestamp: { keys: [timestamp], threshold: 1 } },
     now,
   });

@@ -5,7 +5,14 @@
  * about exactly the step that the role makes, by the person whom the policy names, over a checkpoint that this log
  * had, at a time that is now. Devices do not ask for statements: what this refuses is evidence that would be missing.
  */
-import { logOf, matchStatement, openStatement, sameHash, type Statement, statementSha256 } from '@airlock/audit';
+import {
+  logOf,
+  matchStatement,
+  openStatement,
+  sameHash,
+  type Statement,
+  statementSha256,
+} from '@airlock/audit';
 import {
   fail,
   formatInstant,

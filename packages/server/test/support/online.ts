@@ -36,12 +36,20 @@ export async function makeOnline(config: ServerConfig, sealed: boolean) {
     },
   };
   if (sealed) {
-    const made = await makeOnlineKeys(path.join(config.folder, 'online-keys'), 'a long test passphrase', 'audit');
+    const made = await makeOnlineKeys(
+      path.join(config.folder, 'online-keys'),
+      'a long test passphrase',
+      'audit',
+    );
     const key = made.ok ? made.value['checkpoint'] : undefined;
     if (key === undefined) throw new Error('no audit key');
     return { online, options: {}, audit: key };
   }
   const audit = makeSigner();
   signers.set(audit.publicKey.keyId, audit);
-  return { online, options: { keyring: { ring: keyring, audit: () => [audit.publicKey] } }, audit: audit.publicKey };
+  return {
+    online,
+    options: { keyring: { ring: keyring, audit: () => [audit.publicKey] } },
+    audit: audit.publicKey,
+  };
 }

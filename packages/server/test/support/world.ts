@@ -324,7 +324,8 @@ export async function propose(
   file: string,
   more: Record<string, unknown> = {},
 ): Promise<Answer> {
-  const statements = role === 'engineering' || role === 'quality' ? await statementsFor(world, role, file) : [];
+  const statements =
+    role === 'engineering' || role === 'quality' ? await statementsFor(world, role, file) : [];
   const stated = statements.length === 0 ? {} : { statements };
   return await world.people('PUT', `/api/v1/products/${product}/proposals/${role}`, {
     body: { file, ...stated, ...more },

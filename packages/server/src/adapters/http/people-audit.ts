@@ -75,9 +75,11 @@ export function addAuditRoutes({ app, context }: People): void {
       const { product, role } = request.params;
       const version = Number(request.params.version);
       const rows = await context.store.statements(product, role, version);
-      const statements = rows.map(({ keyId, signedSha256, envelope, entry }) => {
-        return { keyId, signedSha256, statement: envelope, entry };
-      });
+      const statements = [];
+      for (const { keyId, signedSha256, envelope, entry } of rows) {
+        const [leaf = ''] = await context.store.auditLeaves(entry, 1);
+        statements.push({ keyId, signedSha256, statement: envelope, entry, leaf });
+      }
       return reply.send({ product, role, version, statements });
     },
   );
