@@ -71,9 +71,12 @@ const namePattern = /^[a-z][A-Za-z0-9]{0,31}$/;
 
 /** The leaf. Throws TypeError for an entry that its own parser would refuse: a programmer's error. */
 export function encodeEntry(entry: AuditEntry): Uint8Array {
-  const bytes = canonicalBytes({ ...entry, time: formatInstant(entry.time) });
-  const parsed = parseEntry(bytes);
-  if (!parsed.ok) throw new TypeError(`not an audit entry: ${parsed.error.message}`);
+  const value = { ...entry, time: formatInstant(entry.time) };
+  // The value is judged, not its bytes again: an append has 0.2 ms of CPU in all.
+  const judged = readFields(value, { code: 'AUDIT_ENTRY' }, readEntry);
+  if (!judged.ok) throw new TypeError(`not an audit entry: ${judged.error.message}`);
+  const bytes = canonicalBytes(value);
+  if (bytes.length > auditLimits.entryBytesMax) throw new TypeError(`an audit entry has ${bytes.length} bytes`);
   return bytes;
 }
 

@@ -1,6 +1,6 @@
 /** The audit log, pseudonyms and statements in SQL. Hashes are stored as hex, so that people can read them. */
 import { formatInstant } from '@airlock/trust';
-import type { Kysely } from 'kysely';
+import { CompiledQuery, type Kysely } from 'kysely';
 import type { AuditStore } from '../../ports/audit-store.ts';
 import { Raced } from '../../ports/store.ts';
 import { seconds } from './role-store.ts';
@@ -16,10 +16,24 @@ function splitEdge(text: string): Uint8Array[] {
   );
 }
 
+/**
+ * An append has 0.2 ms of CPU in all, and building a query takes Kysely a third of that: these are written down. They run
+ * in the transaction of `db` like any other.
+ */
+const written = {
+  head: 'select origin, size, edge, time from audit_head',
+  move: 'update audit_head set size = ?, edge = ?, time = ? where size = ?',
+  entry: 'insert into audit_entries (position, leaf) values (?, ?)',
+  node: 'insert into audit_nodes (level, position, hash) values (?, ?, ?)',
+  pseudonym: 'select pseudonym from pseudonyms where actor = ?',
+} as const;
+
 export function auditStore(db: Kysely<Tables>): AuditStore {
+  const run = async <Row>(query: keyof typeof written, ...values: readonly (string | number)[]) =>
+    await db.executeQuery<Row>(CompiledQuery.raw(written[query], [...values]));
   return {
     async auditHead() {
-      const row = await db.selectFrom('audit_head').selectAll().executeTakeFirst();
+      const [row] = (await run<Tables['audit_head']>('head')).rows;
       if (row === undefined) return undefined;
       return { origin: row.origin, size: row.size, edge: splitEdge(row.edge), time: seconds(row.time) };
     },
@@ -29,20 +43,11 @@ export function auditStore(db: Kysely<Tables>): AuditStore {
     },
     async appendAudit({ leaf, head, nodes }) {
       const position = head.size - 1;
-      const values = { size: head.size, edge: head.edge.map(toHex).join(''), time: formatInstant(head.time) };
-      const moved = await db
-        .updateTable('audit_head')
-        .set(values)
-        .where('size', '=', position)
-        .executeTakeFirst();
-      if (moved.numUpdatedRows !== 1n) throw new Raced();
-      await db.insertInto('audit_entries').values({ position, leaf }).execute();
-      for (const { level, index, hash } of nodes) {
-        await db
-          .insertInto('audit_nodes')
-          .values({ level, position: index, hash: toHex(hash) })
-          .execute();
-      }
+      const edge = head.edge.map(toHex).join('');
+      const moved = await run('move', head.size, edge, formatInstant(head.time), position);
+      if (moved.numAffectedRows !== 1n) throw new Raced();
+      await run('entry', position, leaf);
+      for (const { level, index, hash } of nodes) await run('node', level, index, toHex(hash));
     },
     async auditLeaves(from, count) {
       const query = db.selectFrom('audit_entries').select('leaf').where('position', '>=', from);
@@ -55,8 +60,7 @@ export function auditStore(db: Kysely<Tables>): AuditStore {
       return rows.map(({ hash }) => fromHex(hash));
     },
     async pseudonym(actor) {
-      const query = db.selectFrom('pseudonyms').select('pseudonym').where('actor', '=', actor);
-      return (await query.executeTakeFirst())?.pseudonym;
+      return (await run<{ pseudonym: string }>('pseudonym', actor)).rows[0]?.pseudonym;
     },
     async addPseudonym(actor, pseudonym) {
       await db.insertInto('pseudonyms').values({ actor, pseudonym }).execute();
