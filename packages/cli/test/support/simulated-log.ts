@@ -28,7 +28,7 @@ export interface LoggedStatement {
 
 export class SimulatedLog {
   readonly origin = 'simulated.example/audit';
-  readonly signer: Signer;
+  signer: Signer;
   leaves: Uint8Array[] = [];
   readonly statements = new Map<string, LoggedStatement[]>();
   /** Says yes to statements and puts none into the log. */
@@ -67,6 +67,11 @@ export class SimulatedLog {
   /** A shorter one: as a server that was restored from a backup. */
   restore(size: number): void {
     this.leaves = this.leaves.slice(0, size);
+  }
+
+  /** Signs with a key that no policy names. */
+  stealIdentity(): void {
+    this.signer = signerFrom(generateKeyPairSync('ed25519').privateKey);
   }
 
   take(role: string, statements: readonly string[]): void {
