@@ -17,14 +17,18 @@ import {
   draftTargets,
   encodePolicy,
   parsePolicy,
+  publicKeyJson,
   sha256Hex,
   signDraft,
   type Signer,
 } from '@airlock/trust';
+import { encodeCheckIn } from '@airlock/protocol';
 import { checkpointOf, stateOf, statementsFor } from './support/stating.ts';
 import {
+  addDevice,
   type Answer,
   approve,
+  emptyCheckIn,
   functionFile,
   makeRelease,
   makeSigner,
@@ -278,4 +282,51 @@ test('TEST-OTA-1175 REQ-OTA-POL-04, REQ-OTA-SIGN-04: a function of two signers: 
   const counted = countProven(files, evidence);
   assert.ok(counted.ok && counted.value.enough && counted.value.threshold === 2, JSON.stringify(counted));
   assert.deepEqual(counted.value.ignored, []);
+});
+
+test('TEST-OTA-1184 REQ-OTA-POL-07: targets whose policy names another audit log, or a key that this server does not hold: refused, since every signer would refuse the server', async () => {
+  const { targets, targets2, engineering } = world.keys;
+  const held = await evidenceFor('quality', 4, world.keys.quality.publicKey.keyId);
+  const policy = parsePolicy(held.policy);
+  assert.ok(policy.ok);
+  const stranger = publicKeyJson(makeSigner().publicKey);
+  for (const change of [{ auditOrigin: 'other.example/audit' }, { auditKey: stranger }]) {
+    const bytes = encodePolicy({ ...policy.value, ...change });
+    const url = `${base}/policies/${sha256Hex(bytes)}`;
+    await must(world.people('PUT', url, { body: bytes, headers: upload }), 204);
+    const draft = draftTargets({
+      product,
+      version: 4,
+      expires: world.clock.now() + 86_400 * 100,
+      functions: [{ name: 'engineering', keys: [engineering.publicKey], threshold: 1 }],
+      policy: bytes,
+    });
+    const answer = await propose(world, 'targets', text(signDraft(draft, [targets, targets2])));
+    assert.equal(told(answer), '409 API_ONLINE_KEYS', Object.keys(change).join());
+  }
+  assert.equal(await published('targets'), 3);
+});
+
+test('TEST-OTA-1185 REQ-OTA-POL-04, REQ-OTA-POL-05: a function role that devices say is lost, handed back without its statements: taken, and the log says that none came with it', async () => {
+  const other = await makeWorld();
+  try {
+    await publishProduct(other);
+    await uploadRelease(other, first);
+    await approve(other, 1, [first]);
+    const devices = [await addDevice(other, 'pump-1'), await addDevice(other, 'pump-2')];
+    const lost = functionFile(other, 'quality', 7, []);
+    const url = `/api/v1/products/${product}/missing/quality`;
+    assert.equal(told(await other.people('PUT', url, { body: { file: lost } })), '422 API_STATEMENT');
+    const claim = encodeCheckIn({ ...emptyCheckIn, imageRoles: { engineering: 1, quality: 7, targets: 1 } });
+    for (const device of devices) await must(other.device(device, `/device/v1/check-in?${claim}`), 200);
+    const { size } = await checkpointOf(other);
+    await must(other.people('PUT', url, { body: { file: lost } }), 200);
+    const { body } = await must(other.people('GET', `/api/v1/audit/entries?first=${size}`), 200);
+    assert.match((body['entries'] as string[])[0] ?? '', /"act":"recovery.hand-back"/);
+    assert.match((body['entries'] as string[])[0] ?? '', /"statements":\[\]/);
+    const list = await must(other.people('GET', `${base}/statements/quality/7`), 200);
+    assert.deepEqual(list.body['statements'], [], 'in the evidence it counts for nothing');
+  } finally {
+    await other.close();
+  }
 });
