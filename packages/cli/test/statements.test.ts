@@ -174,14 +174,19 @@ test('TEST-OTA-1179 REQ-OTA-POL-07: a server that was restored, whose log is sho
   assert.equal((await desk.run(...approve(5), '--yes')).status, 0);
 });
 
-test('TEST-OTA-1180 REQ-OTA-POL-04, REQ-OTA-POL-07: a server that takes a signature and leaves its entry out of the log, or hides the statement: the signer is told that the signature is not on record', async (t) => {
+test('TEST-OTA-1180 REQ-OTA-POL-04, REQ-OTA-POL-07: a server that takes a signature and leaves its entry out of the log, invents one, or hides the statement: the signer is told that the signature is not on record', async (t) => {
   const desk = await sitDown(t, company);
-  await withReleases(desk, 5, 6);
+  await withReleases(desk, 5, 6, 7);
   desk.server.log.forgetful = true;
   const forgotten = await desk.run(...approve(5), '--yes');
   assert.deepEqual([forgotten.status, codeIn(forgotten.err)], [1, 'AUDIT_PROOF']);
   assert.match(forgotten.err, /the signature was sent, but the audit log does not show it/);
+  desk.server.log.inventive = true;
+  const invented = await desk.run(...approve(7), '--yes');
+  assert.deepEqual([invented.status, codeIn(invented.err)], [1, 'AUDIT_PROOF']);
+  assert.match(invented.err, /entry 0 is not what the log of 5 holds there/);
   desk.server.log.forgetful = false;
+  desk.server.log.inventive = false;
   desk.server.log.take = () => undefined;
   const hidden = await desk.run(...approve(6), '--yes');
   assert.deepEqual([hidden.status, codeIn(hidden.err)], [1, 'AUDIT_PROOF']);

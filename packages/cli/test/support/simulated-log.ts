@@ -26,6 +26,22 @@ export interface LoggedStatement {
   readonly entry: number;
 }
 
+function leafOf(reason: string, after: Record<string, string> | null): Uint8Array {
+  return encodeEntry({
+    schema: 'airlock-audit-entry/1',
+    time: 1_800_000_000,
+    act: after === null ? 'release.create' : 'role.sign',
+    actor: 'server',
+    subject: { product: 'pump' },
+    before: null,
+    after,
+    reason,
+  });
+}
+
+const invented = (statement: string): Uint8Array =>
+  leafOf('', { statement: statementSha256(Buffer.from(statement)) });
+
 export class SimulatedLog {
   readonly origin = 'simulated.example/audit';
   signer: Signer;
@@ -33,6 +49,8 @@ export class SimulatedLog {
   readonly statements = new Map<string, LoggedStatement[]>();
   /** Says yes to statements and puts none into the log. */
   forgetful = false;
+  /** Shows an entry for a statement that it never appended. */
+  inventive = false;
 
   constructor(keysOf?: SimulatedLog) {
     this.signer = keysOf?.signer ?? signerFrom(generateKeyPairSync('ed25519').privateKey);
@@ -44,17 +62,7 @@ export class SimulatedLog {
   }
 
   append(reason: string, after: Record<string, string> | null = null): number {
-    const entry = {
-      schema: 'airlock-audit-entry/1',
-      time: 1_800_000_000,
-      act: after === null ? 'release.create' : 'role.sign',
-      actor: 'server',
-      subject: { product: 'pump' },
-      before: null,
-      after,
-      reason,
-    } as const;
-    this.leaves.push(encodeEntry(entry));
+    this.leaves.push(leafOf(reason, after));
     return this.leaves.length - 1;
   }
 
@@ -101,7 +109,9 @@ export class SimulatedLog {
     return {
       statements: (this.statements.get(role) ?? []).map((one) => ({
         ...one,
-        leaf: Buffer.from(this.leaves[one.entry] ?? []).toString(),
+        leaf: Buffer.from(
+          this.inventive ? invented(one.statement) : (this.leaves[one.entry] ?? []),
+        ).toString(),
       })),
     };
   }
