@@ -76,7 +76,8 @@ export function encodeEntry(entry: AuditEntry): Uint8Array {
   const judged = readFields(value, { code: 'AUDIT_ENTRY' }, readEntry);
   if (!judged.ok) throw new TypeError(`not an audit entry: ${judged.error.message}`);
   const bytes = canonicalBytes(value);
-  if (bytes.length > auditLimits.entryBytesMax) throw new TypeError(`an audit entry has ${bytes.length} bytes`);
+  if (bytes.length > auditLimits.entryBytesMax)
+    throw new TypeError(`an audit entry has ${bytes.length} bytes`);
   return bytes;
 }
 

@@ -197,6 +197,9 @@ function readContext(evidence: SignatureEvidence) {
   const previous =
     evidence.previous === undefined ? undefined : readFunction(evidence.previous, 'previous role');
   if (previous?.ok === false) return previous;
+  if (previous !== undefined && !precedes(previous.value, view.value)) {
+    return other('the version before is one of another role, or is not before it', 'previous role');
+  }
   if (targets.value.kind !== 'targets' || targets.value.policy.sha256 !== sha256Hex(evidence.policy)) {
     return other('the policy is not the one that targets lists', 'policy');
   }
@@ -210,6 +213,11 @@ function readContext(evidence: SignatureEvidence) {
     keys: delegated?.keys ?? [],
     signedBy: counted.value.validKeyIds,
   });
+}
+
+function precedes(previous: FunctionView, view: FunctionView): boolean {
+  const sameRole = previous.role === view.role && previous.product === view.product;
+  return sameRole && previous.version < view.version;
 }
 
 function readFunction(file: Uint8Array, name: string): Result<FunctionView> {

@@ -14,6 +14,11 @@ export interface StoredStatement {
   readonly leaf: string;
 }
 
+export interface ReleaseStatement extends StoredStatement {
+  readonly role: string;
+  readonly version: number;
+}
+
 export class AuditApi {
   readonly #api: Api;
 
@@ -37,6 +42,20 @@ export class AuditApi {
     const path = `${base}/products/${part(product)}/statements/${part(role)}/${version}`;
     const answer = await this.#api.json({ method: 'GET', path });
     return answer.at('statements').list().map(readStatement);
+  }
+
+  /** About one release, by every function, in the order of the log. */
+  async statementsAbout(product: string, release: number): Promise<ReleaseStatement[]> {
+    const path = `${base}/products/${part(product)}/releases/${release}/statements`;
+    const answer = await this.#api.json({ method: 'GET', path });
+    return answer
+      .at('statements')
+      .list()
+      .map((entry) => ({
+        ...readStatement(entry),
+        role: entry.at('role').text(),
+        version: entry.at('version').integer(1),
+      }));
   }
 
   async #hashes(path: string): Promise<Hash[]> {

@@ -10,7 +10,7 @@
  */
 import { rename } from 'node:fs/promises';
 import { type Checkpoint, followLog, logOf, type LogIdentity, openCheckpoint } from '@airlock/audit';
-import { fail, type Policy, type Result, sha256Hex } from '@airlock/trust';
+import { fail, ok, type Policy, type Result, sha256Hex } from '@airlock/trust';
 import type { AuditApi } from './audit-api.ts';
 import { Reader } from './fields.ts';
 import { exists, readJsonFile, secretMode, writeFailure, writeFileAtomic } from './files.ts';
@@ -50,23 +50,25 @@ async function keep(home: Home, log: LogIdentity, { origin, size, root }: Checkp
   await writeFileAtomic(fileOf(home, log), text, secretMode);
 }
 
+/** A checkpoint that was followed, with the signed note that says it. */
+export interface Followed extends Checkpoint {
+  readonly note: Uint8Array;
+}
+
 /**
  * Fetches the newest checkpoint, verifies that it continues the held one, and keeps it. Codes: AUDIT_CHECKPOINT,
  * AUDIT_SIGNATURE, OTA_AUDIT_FORK. One command at a time: the slower of two would put an older one back.
  */
-export async function followAuditLog(
-  home: Home,
-  log: LogIdentity,
-  api: AuditApi,
-): Promise<Result<Checkpoint>> {
+export async function followAuditLog(home: Home, log: LogIdentity, api: AuditApi): Promise<Result<Followed>> {
   return await alone(home, async () => {
     const seen = await heldCheckpoint(home, log);
-    const steps = followLog(log, await api.checkpoint(), seen);
+    const note = await api.checkpoint();
+    const steps = followLog(log, note, seen);
     let next = steps.next();
     while (next.done !== true) next = steps.next(await api.consistency(next.value.first, next.value.size));
     const followed = next.value;
     if (followed.ok && followed.value.size !== seen?.size) await keep(home, log, followed.value);
-    return followed;
+    return followed.ok ? ok({ ...followed.value, note }) : followed;
   });
 }
 

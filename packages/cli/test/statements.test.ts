@@ -250,3 +250,40 @@ test('TEST-OTA-1183 REQ-OTA-POL-04: a policy that names no audit log, or not who
   const nobody = { product: 'pump', policy, keyId: 'f'.repeat(64) };
   await assert.rejects(prepareStatement(new Home(desk.home), api, nobody), stopped('CLI_HOLDER'));
 });
+
+test('TEST-OTA-1189 REQ-OTA-POL-04, REQ-OTA-POL-07: the signatures about a release, shown by a machine that verifies them: printed name, time and meaning of each as proven; one that the log does not hold, or whose role is another, says why not', async (t) => {
+  const desk = await sitDown(t, company);
+  await withReleases(desk, 5);
+  const none = await desk.run('release', 'signatures', 'pump', '5');
+  assert.match(none.out, /nobody signed/);
+  for (const name of ['quality', 'engineering']) {
+    await desk.run('release', 'approve', 'pump', '5', '--as', name, '--yes', '--meaning', 'reviewed');
+  }
+  const withdrawal = ['release', 'withdraw', 'pump', '5', '--as', 'quality', '--yes', '--reason', 'CAPA-7'];
+  assert.equal((await desk.run(...withdrawal)).status, 0);
+  const shown = await desk.run('release', 'signatures', 'pump', '5');
+  assert.equal(shown.status, 0, shown.err);
+  for (const line of [
+    /quality: "reviewed" by Dr\. Ada Quill <ada>, 2027-01-15T08:00:00Z\n {2}proven: entry 5 of the audit log/,
+    /engineering: "reviewed" by Bo Lind <bo>.*\n {2}proven: entry 6/,
+    /quality: "withdrawn" by Dr\. Ada Quill <ada>, .*, because: CAPA-7\n {2}proven: entry 7/,
+  ]) {
+    assert.match(shown.out, line);
+  }
+  assert.ok(!shown.out.includes('NOT PROVEN'));
+  const { files } = desk.server;
+  const honest = files.get('2.quality.json') ?? new Uint8Array();
+  files.set('2.quality.json', files.get('2.engineering.json') ?? honest);
+  const moved = await desk.run('release', 'signatures', 'pump', '5', '--json');
+  const { signatures } = JSON.parse(moved.out) as {
+    signatures: { proven: boolean; why?: { code: string } }[];
+  };
+  assert.deepEqual(
+    signatures.map(({ proven, why }) => why?.code ?? proven),
+    ['STATEMENT_SIGNATURE', true, 'STATEMENT_OTHER'],
+  );
+  files.set('2.quality.json', honest);
+  desk.server.log.inventive = true;
+  const invented = await desk.run('release', 'signatures', 'pump', '5');
+  assert.equal(invented.out.split('proven: entry').length, 4, 'entries of the same words hide nothing');
+});

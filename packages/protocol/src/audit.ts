@@ -18,25 +18,31 @@ export type InclusionView = Static<typeof InclusionView>;
 export const AuditEntries = Type.Object({ first: Count, entries: Type.Array(Type.String()) }, strict);
 export type AuditEntries = Static<typeof AuditEntries>;
 
+const statementFields = {
+  keyId: Sha256,
+  signedSha256: Sha256,
+  statement: Type.String(),
+  entry: Count,
+  /** The entry's exact text: whoever signed proves that it stands in the log. */
+  leaf: Type.String(),
+};
+
+/** The statements that were made about one release, by every function, in the order of the log. */
+export const ReleaseStatements = Type.Object(
+  {
+    statements: Type.Array(Type.Object({ role: Name, version: Version, ...statementFields }, strict)),
+  },
+  strict,
+);
+export type ReleaseStatements = Static<typeof ReleaseStatements>;
+
 /** The statements that were made about one version of a function's role, and the entry of each. */
 export const StatementList = Type.Object(
   {
     product: Name,
     role: Name,
     version: Version,
-    statements: Type.Array(
-      Type.Object(
-        {
-          keyId: Sha256,
-          signedSha256: Sha256,
-          statement: Type.String(),
-          entry: Count,
-          /** The entry's exact text: whoever signed proves that it stands in the log. */
-          leaf: Type.String(),
-        },
-        strict,
-      ),
-    ),
+    statements: Type.Array(Type.Object(statementFields, strict)),
   },
   strict,
 );

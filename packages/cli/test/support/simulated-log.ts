@@ -15,6 +15,7 @@ import {
   type LogIdentity,
   type NodeAt,
   type ProofPlan,
+  readStatementUnverified,
   signCheckpoint,
   statementSha256,
 } from '@airlock/audit';
@@ -24,6 +25,9 @@ export interface LoggedStatement {
   readonly keyId: string;
   readonly statement: string;
   readonly entry: number;
+  readonly role: string;
+  readonly version: number;
+  readonly release?: number;
 }
 
 function leafOf(reason: string, after: Record<string, string> | null): Uint8Array {
@@ -84,11 +88,14 @@ export class SimulatedLog {
 
   take(role: string, statements: readonly string[]): void {
     for (const statement of statements) {
+      const read = readStatementUnverified(Buffer.from(statement));
+      if (!read.ok) throw new Error(read.error.message);
+      const { signer, roleVersion: version, release } = read.value;
       const sha256 = statementSha256(Buffer.from(statement));
-      const { signatures } = JSON.parse(statement) as { signatures: { keyid: string }[] };
-      const keyId = signatures[0]?.keyid ?? '';
       const entry = this.forgetful ? 0 : this.append('', { statement: sha256 });
-      this.statements.set(role, [...(this.statements.get(role) ?? []), { keyId, statement, entry }]);
+      const about = release === undefined ? {} : { release: release.version };
+      const one = { keyId: signer.keyId, statement, entry, role, version, ...about };
+      this.statements.set(role, [...(this.statements.get(role) ?? []), one]);
     }
   }
 
@@ -104,10 +111,16 @@ export class SimulatedLog {
     if (size !== undefined) return { hashes: this.#proof(consistencyPlan(Number(first), Number(size))) };
     const [, index, of] = /^GET audit\/inclusion\?index=(\d+)&size=(\d+)$/.exec(call) ?? [];
     if (of !== undefined) return { hashes: this.#proof(inclusionPlan(Number(index), Number(of))) };
+    const all = [...this.statements.values()].flat();
+    const [, about] = /^GET products\/[^/]+\/releases\/(\d+)\/statements$/.exec(call) ?? [];
+    if (about !== undefined) return this.#shown(all.filter(({ release }) => release === Number(about)));
     const [, role] = /^GET products\/[^/]+\/statements\/([^/]+)\/\d+$/.exec(call) ?? [];
-    if (role === undefined) return undefined;
+    return role === undefined ? undefined : this.#shown(this.statements.get(role) ?? []);
+  }
+
+  #shown(list: readonly LoggedStatement[]): object {
     return {
-      statements: (this.statements.get(role) ?? []).map((one) => ({
+      statements: list.map((one) => ({
         ...one,
         leaf: Buffer.from(
           this.inventive ? invented(one.statement) : (this.leaves[one.entry] ?? []),

@@ -141,7 +141,9 @@ async function takeOne(
     if (!timely.ok) return timely;
     const { role, version, signedSha256 } = presented;
     const sha256 = statementSha256(bytes);
-    return ok({ product, role, version, signedSha256, keyId: key.keyId, envelope, statement, sha256 });
+    const about = statement.release === undefined ? {} : { release: statement.release.version };
+    const row = { product, role, version, signedSha256, keyId: key.keyId, ...about, envelope };
+    return ok({ ...row, statement, sha256 });
   }
   return refused;
 }

@@ -34,6 +34,8 @@ export interface StatementRow {
   /** SHA-256 of the role's signed part. */
   readonly signedSha256: string;
   readonly keyId: string;
+  /** What it approved or withdrew; absent for a renewal. */
+  readonly release?: number;
   /** Exact text. */
   readonly envelope: string;
   /** Where it stands in the audit log. */
@@ -54,4 +56,6 @@ export interface AuditStore {
   addStatement(row: StatementRow): Promise<void>;
   /** Of one version of a role, whatever its content. */
   statements(product: string, role: string, version: number): Promise<readonly StatementRow[]>;
+  /** About one release, of every function, in the order of the log. */
+  statementsAbout(product: string, release: number): Promise<readonly StatementRow[]>;
 }

@@ -7,6 +7,7 @@ import {
   ConsistencyView,
   InclusionView,
   Name,
+  ReleaseStatements,
   StatementList,
   strict,
   wireLimits,
@@ -14,6 +15,8 @@ import {
 import type { Hash } from '@airlock/audit';
 import { Type } from 'typebox';
 import { checkpoint, consistency, inclusion } from '../../app/audit.ts';
+import type { Context } from '../../app/context.ts';
+import type { StatementRow } from '../../ports/audit-store.ts';
 import { sendFailure } from './failure.ts';
 import { type People, refusals } from './people.ts';
 
@@ -26,9 +29,15 @@ const StatementParams = Type.Object(
   strict,
 );
 
+const ReleaseParams = Type.Object(
+  { product: Name, version: Type.String({ pattern: '^[1-9][0-9]{0,9}$' }) },
+  strict,
+);
+
 const hex = (hashes: readonly Hash[]): string[] => hashes.map((hash) => Buffer.from(hash).toString('hex'));
 
-export function addAuditRoutes({ app, context }: People): void {
+export function addAuditRoutes(people: People): void {
+  const { app, context } = people;
   const follow = { permission: 'products:read' } as const;
   app.get('/api/v1/audit/checkpoint', { config: follow }, async (_request, reply) =>
     reply.type('text/plain; charset=utf-8').send(await checkpoint(context)),
@@ -68,19 +77,40 @@ export function addAuditRoutes({ app, context }: People): void {
       return reply.send({ first: Number(first), entries: [...entries] });
     },
   );
+  addStatementRoutes(people);
+}
+
+/** A statement with the text of its entry. */
+async function shown({ store }: Context, row: StatementRow) {
+  const [leaf = ''] = await store.auditLeaves(row.entry, 1);
+  const { keyId, signedSha256, envelope, entry } = row;
+  return { keyId, signedSha256, statement: envelope, entry, leaf };
+}
+
+function addStatementRoutes({ app, context }: People): void {
+  const config = { permission: 'products:read' } as const;
   app.get(
     '/api/v1/products/:product/statements/:role/:version',
-    { config: follow, schema: { params: StatementParams, response: { 200: StatementList, ...refusals } } },
+    { config, schema: { params: StatementParams, response: { 200: StatementList, ...refusals } } },
     async (request, reply) => {
       const { product, role } = request.params;
       const version = Number(request.params.version);
       const rows = await context.store.statements(product, role, version);
       const statements = [];
-      for (const { keyId, signedSha256, envelope, entry } of rows) {
-        const [leaf = ''] = await context.store.auditLeaves(entry, 1);
-        statements.push({ keyId, signedSha256, statement: envelope, entry, leaf });
-      }
+      for (const row of rows) statements.push(await shown(context, row));
       return reply.send({ product, role, version, statements });
+    },
+  );
+  app.get(
+    '/api/v1/products/:product/releases/:version/statements',
+    { config, schema: { params: ReleaseParams, response: { 200: ReleaseStatements, ...refusals } } },
+    async (request, reply) => {
+      const { product, version } = request.params;
+      const statements = [];
+      for (const row of await context.store.statementsAbout(product, Number(version))) {
+        statements.push({ role: row.role, version: row.version, ...(await shown(context, row)) });
+      }
+      return reply.send({ statements });
     },
   );
 }

@@ -1,7 +1,7 @@
 /** The audit log, pseudonyms and statements in SQL. Hashes are stored as hex, so that people can read them. */
 import { formatInstant } from '@airlock/trust';
-import { CompiledQuery, type Kysely } from 'kysely';
-import type { AuditStore } from '../../ports/audit-store.ts';
+import { CompiledQuery, type Kysely, type Selectable } from 'kysely';
+import type { AuditStore, StatementRow } from '../../ports/audit-store.ts';
 import { Raced } from '../../ports/store.ts';
 import { seconds } from './role-store.ts';
 import type { Tables } from './tables.ts';
@@ -69,26 +69,29 @@ export function auditStore(db: Kysely<Tables>): AuditStore {
   };
 }
 
-function statementQueries(db: Kysely<Tables>): Pick<AuditStore, 'addStatement' | 'statements'> {
+function statementRow(row: Selectable<Tables['statements']>): StatementRow {
+  const { signed_sha256: signedSha256, key_id: keyId, release, ...rest } = row;
+  return { ...rest, signedSha256, keyId, ...(release === null ? {} : { release }) };
+}
+
+function statementQueries(
+  db: Kysely<Tables>,
+): Pick<AuditStore, 'addStatement' | 'statements' | 'statementsAbout'> {
+  const of = (product: string) =>
+    db.selectFrom('statements').selectAll().where('product', '=', product).orderBy('entry');
   return {
-    async addStatement({ signedSha256, keyId, ...row }) {
+    async addStatement({ signedSha256, keyId, release = null, ...row }) {
       await db
         .insertInto('statements')
-        .values({ ...row, signed_sha256: signedSha256, key_id: keyId })
+        .values({ ...row, release, signed_sha256: signedSha256, key_id: keyId })
         .execute();
     },
     async statements(product, role, version) {
-      const query = db.selectFrom('statements').selectAll().where('product', '=', product);
-      const rows = await query
-        .where('role', '=', role)
-        .where('version', '=', version)
-        .orderBy('entry')
-        .execute();
-      return rows.map(({ signed_sha256: signedSha256, key_id: keyId, ...row }) => ({
-        ...row,
-        signedSha256,
-        keyId,
-      }));
+      const query = of(product).where('role', '=', role).where('version', '=', version);
+      return (await query.execute()).map(statementRow);
+    },
+    async statementsAbout(product, release) {
+      return (await of(product).where('release', '=', release).execute()).map(statementRow);
     },
   };
 }

@@ -74,8 +74,9 @@ const auditLog: readonly string[] = [
      primary key (level, position)) without rowid`,
   `create table pseudonyms (actor text primary key, pseudonym text not null unique) without rowid`,
   `create table statements (product text not null, role text not null, version integer not null,
-     signed_sha256 text not null, key_id text not null, envelope text not null, entry integer not null,
-     primary key (product, role, version, signed_sha256, key_id)) without rowid`,
+     signed_sha256 text not null, key_id text not null, release integer, envelope text not null,
+     entry integer not null, primary key (product, role, version, signed_sha256, key_id)) without rowid`,
+  `create index statements_release on statements (product, release)`,
 ];
 
 export const migrations: Record<string, Migration> = {

@@ -96,6 +96,7 @@ export interface Tables {
     version: number;
     signed_sha256: string;
     key_id: string;
+    release: number | null;
     envelope: string;
     entry: number;
   };
