@@ -65,7 +65,7 @@ export interface AuditEntry {
 }
 
 /** `p-` and 128 random bits. */
-export const pseudonymPattern = /^p-[0-9a-f]{32}$/;
+const pseudonymPattern = /^p-[0-9a-f]{32}$/;
 const actPattern = /^[a-z]{1,24}\.[a-z-]{1,24}$/;
 const namePattern = /^[a-z][A-Za-z0-9]{0,31}$/;
 

@@ -34,7 +34,7 @@ export const auditErrors = {
   STATEMENT_FORM: {
     summary: 'The statement of a signature is not written as one.',
     remedy: "Sign again with Airlock's own tools; the message names the field.",
-    decidedIn: 'packages/audit/src/statement.ts#openStatement',
+    decidedIn: 'packages/audit/src/statement.ts#readPayload',
   },
   STATEMENT_SIGNATURE: {
     summary: 'The statement is not signed by the key whose signature it explains.',
@@ -45,7 +45,7 @@ export const auditErrors = {
     summary: 'The statement says something else than the signed role, the policy or the log.',
     remedy:
       'Sign again; the message names what differs. A signature without its statement counts for nothing.',
-    decidedIn: 'packages/audit/src/prove.ts#matchStatement',
+    decidedIn: 'packages/audit/src/prove.ts#other',
   },
 } as const satisfies ErrorTable;
 

@@ -23,7 +23,9 @@ import { type AuditEntry, parseEntry } from './entry.ts';
 import { type Hash, hashLeaf, type TreeHead, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { openStatement, type Statement, statementSha256 } from './statement.ts';
 
-const other = (message: string, field: string) => fail('STATEMENT_OTHER', message, field);
+function other(message: string, field: string) {
+  return fail('STATEMENT_OTHER', message, field);
+}
 
 /** The audit log that a policy names; undefined: it names none. Throws TypeError for a policy that was not parsed. */
 export function logOf(policy: Policy): LogIdentity | undefined {

@@ -36,7 +36,7 @@ let locked: World;
 let device: TestDevice;
 const releases = [makeRelease(2), makeRelease(3)];
 /** A statement is about one release: two are approved in two acts. */
-const first = releases.slice(0, 1);
+const firstRelease = releases.slice(0, 1);
 
 /** `first` reads, then `second` does all of its work, then `first` writes. */
 async function race(
@@ -122,10 +122,10 @@ test('TEST-OTA-803 REQ-OTA-OPS-03: two contents proposed under one number, and t
     (list.body['proposals'] as { file: string }[]).map(({ file }) => file),
     [other],
   );
-  const quality = functionFile(world, 'quality', 1, first);
+  const quality = functionFile(world, 'quality', 1, firstRelease);
   const roles = await race(
     () => propose(world, 'quality', quality),
-    () => propose(world, 'engineering', functionFile(world, 'engineering', 1, first)),
+    () => propose(world, 'engineering', functionFile(world, 'engineering', 1, firstRelease)),
   );
   lost(roles.first);
   assert.equal(roles.second.body['state'], 'published');
@@ -188,7 +188,7 @@ test('TEST-OTA-806 REQ-OTA-OPS-03: requests that collide at one server, sent tog
   const statuses = (answers: readonly Answer[]) =>
     answers.map(({ status }) => status).toSorted((a, b) => a - b);
   assert.deepEqual(statuses(openings), [200, 409, 409]);
-  await approve(locked, 1, first);
+  await approve(locked, 1, firstRelease);
   await approve(locked, 2, releases);
   const given = await Promise.all([assign(locked, 2), assign(locked, 3)]);
   // Without If-Match, a second one would overwrite the first unseen.

@@ -42,7 +42,7 @@ export function seeded(words: string, kind: 'ed25519' | 'p256' = 'ed25519'): Sig
   return signerFrom(createPrivateKey({ key, format: 'der', type: 'pkcs8' }));
 }
 
-export const product = 'infusion-pump';
+const product = 'infusion-pump';
 export const origin = 'updates.example.com/audit';
 /** 2026-11-02T00:00:00Z. */
 export const noon = 1_793_577_600;
@@ -76,7 +76,7 @@ export const release = (version: number) => ({
   sha256: sha256Hex(Buffer.from(`manifest ${version}`)),
 });
 
-export const targetsFile = signDraft(
+const targetsFile = signDraft(
   draftTargets({
     product,
     version: 1,

@@ -20,7 +20,7 @@ import { certificateDevice, certificateSha256 } from '../core/certificate.ts';
 import { deviceOwner } from '../core/versions.ts';
 import { type DeviceRow, Raced, type StoredReport } from '../ports/store.ts';
 import { assignmentView } from './assignments.ts';
-import { type Actor, record } from './audit.ts';
+import { type Actor, record as recordAct } from './audit.ts';
 import type { Context } from './context.ts';
 import { storeDirectorSet } from './director.ts';
 import { loadDirector, loadImage } from './repositories.ts';
@@ -108,11 +108,15 @@ async function addDevice(context: Context, row: DeviceRow, by: Actor): Promise<R
   await context.store.transaction(async (store) => {
     await store.addDevice(row);
     await storeDirectorSet(store, before, after.value, at.now);
-    const { device, product, certificateSha256, logKey } = row;
-    await record(store, by, at.now, {
+    const { device, product, certificateSha256: certificate, logKey } = row;
+    await recordAct(store, by, at.now, {
       act: 'device.register',
       subject: { device, product },
-      after: { ...recordFacts(row), certificateSha256, logKeySha256: sha256Hex(Buffer.from(logKey)) },
+      after: {
+        ...recordFacts(row),
+        certificateSha256: certificate,
+        logKeySha256: sha256Hex(Buffer.from(logKey)),
+      },
     });
   });
   return ok(true);
@@ -146,7 +150,7 @@ export async function putRecord(
       await context.store.transaction(async (store) => {
         if ((await store.device(device))?.recordNumber !== held.recordNumber) throw new Raced();
         await store.setRecord(device, envelope, number);
-        await record(store, by, context.clock.now(), {
+        await recordAct(store, by, context.clock.now(), {
           act: 'device.record',
           subject: { device, product: held.product },
           before: recordFacts(held),
@@ -166,7 +170,7 @@ export async function revokeDevice(context: Context, device: string, by: Actor):
   const now = context.clock.now();
   await context.store.transaction(async (store) => {
     await store.revoke(device, now);
-    await record(store, by, now, {
+    await recordAct(store, by, now, {
       act: 'device.revoke',
       subject: { device, product: held.product },
       before: { revoked: false },

@@ -1,8 +1,18 @@
 /** What a signer's machine of the tests states about the role that it signed: the step from what is in force. */
-import { openCheckpoint, signStatement, type Statement } from '@airlock/audit';
-import { draftOf, type FunctionView, readRole, sha256Hex } from '@airlock/trust';
+import { type LogIdentity, openCheckpoint, signStatement, type Statement } from '@airlock/audit';
+import { draftOf, type FunctionView, readRole, sha256Hex, type Signer } from '@airlock/trust';
 import { product } from './names.ts';
-import type { World } from './world.ts';
+
+/** As much of a world as a signer's machine sees and holds. */
+interface World {
+  people(
+    method: string,
+    url: string,
+  ): Promise<{ readonly body: Record<string, unknown>; readonly bytes: Buffer }>;
+  readonly audit: LogIdentity;
+  readonly clock: { now(): number };
+  readonly keys: Readonly<Record<Name, Signer>>;
+}
 
 type Name = 'engineering' | 'quality';
 type Releases = FunctionView['releases'];
