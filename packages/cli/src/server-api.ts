@@ -320,8 +320,8 @@ export class ServerApi {
     return await this.#found(`${base}/devices/${part(device)}`, readDevice);
   }
 
-  async revokeDevice(device: string): Promise<void> {
-    await this.#api.send({ method: 'DELETE', path: `${base}/devices/${part(device)}` });
+  async revokeDevice(device: string, reason: string | undefined): Promise<void> {
+    await this.#api.send({ method: 'DELETE', path: `${base}/devices/${part(device)}`, reason });
   }
 
   /** The ETag of a device's assignment; undefined when nothing is assigned. */
@@ -330,15 +330,20 @@ export class ServerApi {
     return await this.#found(path, (reader) => reader.at('etag').text());
   }
 
-  async putAssignment(device: string, value: AssignmentPut, etag: string | undefined): Promise<void> {
+  async putAssignment(
+    device: string,
+    value: AssignmentPut,
+    given: { readonly etag: string | undefined; readonly reason: string | undefined },
+  ): Promise<void> {
+    const { etag, reason } = given;
     const path = `${base}/devices/${part(device)}/assignment`;
     const condition = etag === undefined ? {} : { ifMatch: etag };
-    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, ...condition });
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, reason, ...condition });
   }
 
-  async deleteAssignment(device: string, etag: string): Promise<void> {
+  async deleteAssignment(device: string, etag: string, reason: string | undefined): Promise<void> {
     const path = `${base}/devices/${part(device)}/assignment`;
-    await this.#api.send({ method: 'DELETE', path, ifMatch: etag });
+    await this.#api.send({ method: 'DELETE', path, ifMatch: etag, reason });
   }
 
   /** A device's whole log as the server holds it, page by page, and what was found wrong with it. */

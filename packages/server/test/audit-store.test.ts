@@ -1,4 +1,4 @@
-/** How the audit log is kept: what an append writes, and that every node of a large tree can be computed from it. */
+/** How the audit log is kept: what an append writes, with its act or not at all, and that every proof follows from it. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,8 @@ import { inclusion, record, rootAt, startLog } from '../src/app/audit.ts';
 import type { Context } from '../src/app/context.ts';
 import { storedNodes } from '../src/core/audit-tree.ts';
 import { makeSigner } from './support/online.ts';
+import { checkpointOf } from './support/stating.ts';
+import { addDevice, makeWorld, must, publishProduct } from './support/world.ts';
 
 test('TEST-OTA-1169 REQ-OTA-POL-07: a log of 10000 acts appended one by one, proofs at its borders: all verify; an append writes no more at its end than at its beginning', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-audit-'));
@@ -72,4 +74,34 @@ test('TEST-OTA-1170 REQ-OTA-POL-07: nodes that are stored, of a tree of 70000 le
       [16, 1],
     ],
   );
+});
+
+test('TEST-OTA-1168 REQ-OTA-POL-07, REQ-OTA-OPS-02: an entry that cannot be appended, in the middle of an act: the act did not happen either', async () => {
+  const other = await makeWorld({
+    adapt: (context: Context): Context => ({
+      ...context,
+      store: {
+        ...context.store,
+        transaction: async (work) =>
+          await context.store.transaction(async (inside) => {
+            return await work({
+              ...inside,
+              appendAudit: async (append) => {
+                if (append.leaf.includes('device.register')) throw new Error('no entry');
+                await inside.appendAudit(append);
+              },
+            });
+          }),
+      },
+    }),
+  });
+  try {
+    await publishProduct(other);
+    const size = (await checkpointOf(other)).size;
+    await assert.rejects(addDevice(other, 'pump-1'), /answered 500/);
+    await must(other.people('GET', '/api/v1/devices/pump-1'), 404);
+    assert.equal((await checkpointOf(other)).size, size);
+  } finally {
+    await other.close();
+  }
 });

@@ -31,6 +31,8 @@ import type { Context } from './context.ts';
 export interface Actor {
   readonly name: string;
   readonly permission?: string;
+  /** Why, as the caller said with the request; an act that has a reason of its own keeps that. */
+  readonly reason?: string;
 }
 
 /** One act in the words of the log. */
@@ -65,7 +67,7 @@ export async function record(store: AuditStore, by: Actor, now: UtcSeconds, act:
     subject: act.subject,
     before: act.before ?? null,
     after: act.after ?? null,
-    reason: act.reason ?? '',
+    reason: act.reason ?? by.reason ?? '',
   };
   return await append(store, head, entry);
 }

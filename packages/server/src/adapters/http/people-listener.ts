@@ -16,7 +16,7 @@ import { addAuditRoutes } from './people-audit.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
-import type { People } from './people.ts';
+import { type People, reasonOf } from './people.ts';
 
 export interface PeopleListenerOptions {
   readonly context: Context;
@@ -47,7 +47,9 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
     // A route that names none is nobody's; only the answer "no such route" does.
     if (permission === undefined) return undefined;
     const allowed = demandPermission(caller.value, permission);
-    return allowed.ok ? undefined : sendFailure(reply, allowed.error);
+    if (!allowed.ok) return sendFailure(reply, allowed.error);
+    const reason = reasonOf(request);
+    return reason.ok ? undefined : sendFailure(reply, reason.error);
   });
   app.addHook('onResponse', async (request, reply) => {
     if (request.method === 'GET' || request.method === 'HEAD') return;
@@ -62,7 +64,9 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
       const caller = callers.get(request);
       const { permission } = request.routeOptions.config;
       if (caller === undefined || permission === undefined) throw new Error('a request without a caller');
-      return { name: caller.name, permission };
+      const reason = reasonOf(request);
+      const said = reason.ok && reason.value !== undefined ? { reason: reason.value } : {};
+      return { name: caller.name, permission, ...said };
     },
   };
   const open = { permission: 'public' } as const;
