@@ -32,6 +32,11 @@ const tables = [
     title: 'Trust: why metadata, a manifest or a device record is refused',
   },
   {
+    file: 'packages/audit/src/errors.ts',
+    name: 'auditErrors',
+    title: 'Audit log and statements: why a checkpoint, a proof or a statement is refused',
+  },
+  {
     file: 'packages/protocol/src/device-codes.ts',
     name: 'deviceCodes',
     title: 'Device: events, results of attempts and faults',

@@ -37,6 +37,8 @@ export interface ApiRequest {
   /** Below the server's URL, with its query. */
   readonly path: string;
   readonly body?: ApiBody;
+  /** Why: stands in the server's audit log. */
+  readonly reason?: string | undefined;
   /** Version that the change is based on. */
   readonly ifMatch?: string;
   /** Statuses beside 2xx that the caller handles. */
@@ -179,8 +181,12 @@ function bodyBytes(body: Exclude<ApiBody, { kind: 'stream' }>): Uint8Array {
   return body.kind === 'json' ? Buffer.from(JSON.stringify(body.value)) : body.bytes;
 }
 
-function bodyHeaders({ body, ifMatch }: ApiRequest): Record<string, string> {
-  const condition = ifMatch === undefined ? {} : { 'if-match': ifMatch };
+function bodyHeaders({ body, ifMatch, reason }: ApiRequest): Record<string, string> {
+  const condition = {
+    ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    // Headers are ASCII.
+    ...(reason === undefined ? {} : { 'airlock-reason': encodeURIComponent(reason) }),
+  };
   if (body === undefined) return condition;
   const length = body.kind === 'stream' ? body.length : bodyBytes(body).length;
   const type =

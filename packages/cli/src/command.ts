@@ -35,6 +35,12 @@ export interface CommandSpec {
   run(context: Context): Promise<void>;
 }
 
+/** Of acts that no statement explains. */
+export const reasonOption: OptionSpec = {
+  flags: '--reason <text>',
+  describe: "why; stands in the server's audit log",
+};
+
 /** The options of one call, by their long name without dashes. */
 export class Options {
   readonly #reader: Reader;

@@ -37,6 +37,17 @@ export const cliErrors = {
     remedy: 'Nothing was signed; run the command again and read what it shows now.',
     decidedIn: 'packages/cli/src/signer.ts#burnNumber',
   },
+  CLI_AUDIT_LOG: {
+    summary: 'The policy names no audit log, or there is nothing in its memory to give up.',
+    remedy: 'Publish a policy that names the log of the server (auditKey, auditOrigin); then sign.',
+    decidedIn: 'packages/cli/src/audit-memory.ts#logOfPolicy',
+  },
+  CLI_HOLDER: {
+    summary: 'The policy does not say whose the key is that would sign.',
+    remedy:
+      'Publish a policy that names the holder of the key; a signature without a name counts for nothing.',
+    decidedIn: 'packages/cli/src/stating.ts#prepareStatement',
+  },
   CLI_NO_SERVER: {
     summary: 'The command needs the server of this home, and it has none.',
     remedy: 'Run it on the machine where airlock init was run.',

@@ -9,6 +9,8 @@
  *     director/<n>.root.json
  *     products/<product>/   product.json, policy.json, 1.root.json: what was made at `product add`
  *     signer/<product>.json this machine's own verified state of the product's image repository
+ *     audit/<log>.json      the newest checkpoint of the audit log that this machine verified; see audit-memory.ts
+ *     statements/           what was stated with each signature made here (DSSE envelopes)
  *     server/               the server's configuration, its certificates and its data folder
  *     devices/<id>/         what `device add` made
  *     *.lock                while a command signs (`signing.lock`) or verifies (`verify.lock`); see lock.ts

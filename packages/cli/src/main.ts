@@ -6,9 +6,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { apiCodes, deviceCodes } from '@airlock/protocol';
+import { auditErrors } from '@airlock/audit';
 import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
 import { Command, CommanderError, Option } from 'commander';
 import { type CommandSpec, Context, Options } from './command.ts';
+import { auditCommands } from './commands/audit.ts';
 import { deviceCommands } from './commands/device.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
@@ -32,6 +34,7 @@ export const commands: readonly CommandSpec[] = [
   ...deviceCommands,
   ...releaseCommands,
   ...signCommands,
+  ...auditCommands,
   ...fleetCommands,
   ...joinCommands,
 ];
@@ -42,6 +45,7 @@ const groupSummaries: Readonly<Record<string, string>> = {
   device: 'devices and their records',
   release: 'releases and their approvals',
   key: 'keys of people',
+  audit: "the server's audit log, as this machine follows it",
 };
 
 const exitHelp = `
@@ -49,7 +53,7 @@ Exit status: 0 done, 1 refused, 2 wrong command line or input, 3 server not reac
 Passphrases are asked for without echo; --passphrase-file and AIRLOCK_PASSPHRASE are recorded as unattended, and for
 products of class B and C they count only where the root says demo.`;
 
-const tables: readonly ErrorTable[] = [cliErrors, trustErrors, apiCodes, deviceCodes];
+const tables: readonly ErrorTable[] = [cliErrors, trustErrors, auditErrors, apiCodes, deviceCodes];
 
 /** What a person can do about a code; undefined for a server's code that this version does not know. */
 function remedyOf(code: string): string | undefined {

@@ -18,6 +18,15 @@ function oneKey(answer: Reader, role: string): KeysAndThreshold {
   return { keys: [key], threshold: 1 };
 }
 
+/** The audit log of the server: its name, and the key that signs its checkpoints. Policies name both. */
+export async function auditLog(configFile: string) {
+  const answer = await askServerProgram(['online-keys', '--config', configFile, '--for', 'audit']);
+  const { keys } = oneKey(answer, 'checkpoint');
+  const [key] = keys;
+  if (key === undefined) throw new TypeError('one key was asked for');
+  return { origin: answer.at('origin').text(), key };
+}
+
 /** Online keys of the director: `targets`, `snapshot`, `timestamp`. */
 export async function directorOnlineKeys(configFile: string) {
   const answer = await askServerProgram(['online-keys', '--config', configFile, '--for', 'director']);

@@ -6,6 +6,7 @@
  * finished by `product publish`.
  */
 import { readdir } from 'node:fs/promises';
+import type { LogIdentity } from '@airlock/audit';
 import {
   draftFunction,
   draftRoot,
@@ -15,6 +16,7 @@ import {
   type Policy,
   parsePolicy,
   type PublicKey,
+  publicKeyJson,
   type SafetyClass,
   sha256Hex,
   signDraft,
@@ -51,6 +53,8 @@ export interface ProductInput {
   readonly keyType: KeyType;
   /** Keys that people made before, by holder id. */
   readonly existing: ReadonlyMap<string, StoredKey>;
+  /** The log that signers follow, and whose checkpoints stand in their statements. */
+  readonly audit: LogIdentity;
   readonly online: { readonly snapshot: KeysAndThreshold; readonly timestamp: KeysAndThreshold };
   readonly now: UtcSeconds;
 }
@@ -210,6 +214,8 @@ function makePolicy(input: ProductInput, functions: readonly HeldFunction[]): Ui
         function: name,
       })),
     ),
+    auditKey: publicKeyJson(input.audit.key),
+    auditOrigin: input.audit.origin,
     secureBootRevoked: [],
   };
   const bytes = encodePolicy(policy);

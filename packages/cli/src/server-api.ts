@@ -15,6 +15,7 @@ import type {
 } from '@airlock/protocol';
 import { wireLimits } from '@airlock/protocol';
 import type { Api, ApiAnswer } from './api.ts';
+import { AuditApi } from './audit-api.ts';
 import type { Reader } from './fields.ts';
 
 const base = '/api/v1';
@@ -201,9 +202,11 @@ function findingText(entry: Reader): string {
 
 export class ServerApi {
   readonly #api: Api;
+  readonly audit: AuditApi;
 
   constructor(api: Api) {
     this.#api = api;
+    this.audit = new AuditApi(api);
   }
 
   close(): void {
@@ -255,10 +258,12 @@ export class ServerApi {
     readonly file: string;
     readonly previous: number;
     readonly etag?: string;
+    /** One for each new signature of a function's role. */
+    readonly statements?: string[];
   }): Promise<Proposal> {
-    const { product, role, file, previous, etag } = options;
+    const { product, role, file, previous, etag, statements } = options;
     const path = `${base}/products/${part(product)}/proposals/${part(role)}`;
-    const value: ProposalPut = { file, previous };
+    const value: ProposalPut = { file, previous, ...optional('statements', statements) };
     const answer = await this.#api.send({
       method: 'PUT',
       path,
@@ -315,8 +320,8 @@ export class ServerApi {
     return await this.#found(`${base}/devices/${part(device)}`, readDevice);
   }
 
-  async revokeDevice(device: string): Promise<void> {
-    await this.#api.send({ method: 'DELETE', path: `${base}/devices/${part(device)}` });
+  async revokeDevice(device: string, reason: string | undefined): Promise<void> {
+    await this.#api.send({ method: 'DELETE', path: `${base}/devices/${part(device)}`, reason });
   }
 
   /** The ETag of a device's assignment; undefined when nothing is assigned. */
@@ -325,15 +330,20 @@ export class ServerApi {
     return await this.#found(path, (reader) => reader.at('etag').text());
   }
 
-  async putAssignment(device: string, value: AssignmentPut, etag: string | undefined): Promise<void> {
+  async putAssignment(
+    device: string,
+    value: AssignmentPut,
+    given: { readonly etag: string | undefined; readonly reason: string | undefined },
+  ): Promise<void> {
+    const { etag, reason } = given;
     const path = `${base}/devices/${part(device)}/assignment`;
     const condition = etag === undefined ? {} : { ifMatch: etag };
-    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, ...condition });
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, reason, ...condition });
   }
 
-  async deleteAssignment(device: string, etag: string): Promise<void> {
+  async deleteAssignment(device: string, etag: string, reason: string | undefined): Promise<void> {
     const path = `${base}/devices/${part(device)}/assignment`;
-    await this.#api.send({ method: 'DELETE', path, ifMatch: etag });
+    await this.#api.send({ method: 'DELETE', path, ifMatch: etag, reason });
   }
 
   /** A device's whole log as the server holds it, page by page, and what was found wrong with it. */

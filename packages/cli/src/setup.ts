@@ -35,6 +35,7 @@ const tokenPermissions = [
   'devices:write',
   'assignments:write',
   'recovery:write',
+  'audit:read',
 ];
 
 /** Keys of the two authorities; sealed under these names. */

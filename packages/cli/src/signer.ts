@@ -7,6 +7,8 @@
  */
 import {
   checkImageRepository,
+  describeChange,
+  describePolicyChange,
   type ImageView,
   newRepositoryState,
   ok,
@@ -121,6 +123,22 @@ function readMemory(reader: Reader): RoleMemory {
 
 async function writeSigner(home: Home, signer: SignerState): Promise<void> {
   await writeFileAtomic(home.signerFile(signer.product), JSON.stringify(signer), secretMode);
+}
+
+/** What others published since this machine looked last: it is signed by their keys, and still worth seeing. */
+export function sinceLastLook({ before, view }: Verified): string[] {
+  const words: string[] = [];
+  for (const [role, text] of Object.entries(view.state.roles)) {
+    const old = before.state.roles[role];
+    if (old === undefined || old === text) continue;
+    const changes = describeChange(Buffer.from(old), Buffer.from(text));
+    if (changes.ok) words.push(...changes.value.map((change) => `${role}: ${change.words}`));
+  }
+  if (before.policy !== undefined && before.policy !== view.policyText) {
+    const changes = describePolicyChange(Buffer.from(before.policy), Buffer.from(view.policyText));
+    if (changes.ok) words.push(...changes.value.map((change) => `policy: ${change.words}`));
+  }
+  return words;
 }
 
 /**

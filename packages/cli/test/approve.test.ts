@@ -125,7 +125,7 @@ test('TEST-OTA-822 REQ-OTA-POL-08: a signature, at the moment it arrives at the 
   const blank = await sign('withdraw', 'pump', '5', '--reason', ' ');
   assert.deepEqual([blank.status, /CLI_USAGE: .*--reason/.test(blank.err)], [2, true], blank.err);
   const done = await sign('withdraw', 'pump', '5', '--reason', 'CAPA-7');
-  assert.match(done.out, /Reason, kept in key-use\.jsonl: CAPA-7/);
+  assert.match(done.out, /Reason, in the statement and in key-use\.jsonl: CAPA-7/);
   assert.deepEqual(acts, [
     'approve release 5 as quality of pump, number 2: ',
     'withdraw release 5 as quality of pump, number 3: CAPA-7',
@@ -189,7 +189,7 @@ test('TEST-OTA-515 REQ-OTA-POL-08: approving, a person types the passphrase and 
 test('TEST-OTA-516 REQ-OTA-POL-08: approving, the person types another number, or nobody is there: nothing is signed', async (t) => {
   const desk = await sitDown(t, company);
   await withRelease(desk);
-  await desk.run('product', 'show', 'pump');
+  await desk.run('audit', 'show', 'pump');
   const hash = await desk.hashHome();
   const declined = await desk.type(['6', passphrase], 'release', 'approve', 'pump', '5', '--as', 'quality');
   assert.deepEqual([declined.status, /CLI_DECLINED/.test(declined.err)], [4, true]);

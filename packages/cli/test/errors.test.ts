@@ -50,7 +50,7 @@ test('TEST-OTA-523 REQ-OTA-OPS-01: signing, assigning and showing, each wrong in
   const desk = await sitDown(t, company);
   await writeFile(join(desk.folder, 'image'), 'bytes');
   await desk.run('release', 'create', 'pump', '5', ...complete, '--image', 'rootfs=image');
-  await desk.run('product', 'show', 'pump');
+  await desk.run('audit', 'show', 'pump');
   await refused(desk, ['release', 'approve', 'pump', '5'], 'CLI_USAGE', '--as', 2);
   await refused(desk, ['release', 'approve', 'pump', 'x', '--as', 'quality'], 'CLI_NUMBER', 'VERSION', 2);
   await refused(

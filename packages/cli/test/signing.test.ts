@@ -26,7 +26,8 @@ const held: Releases = [
   { version: 4, length: 901, sha256: hash('b') },
 ];
 const wanted = { version: 5, length: 902, sha256: hash('c') };
-const approve: Act = { kind: 'approve', ...wanted };
+const meaning = 'approved for release';
+const approve: Act = { kind: 'approve', meaning, ...wanted };
 
 function role(options: {
   version: number;
@@ -198,9 +199,9 @@ test('TEST-OTA-506 REQ-OTA-POL-10: signing, a renewal adds or drops a release: r
 
 test('TEST-OTA-507 REQ-OTA-POL-10: signing, the act has no meaning (approved already, not approved, other content): refused', () => {
   const same = { version: 4, length: 901, sha256: hash('b') };
-  assert.equal(codeOf(input({ act: { kind: 'approve', ...same } })), 'CLI_APPROVED_ALREADY');
+  assert.equal(codeOf(input({ act: { kind: 'approve', meaning, ...same } })), 'CLI_APPROVED_ALREADY');
   assert.equal(
-    codeOf(input({ act: { kind: 'approve', ...same, sha256: hash('f') } })),
+    codeOf(input({ act: { kind: 'approve', meaning, ...same, sha256: hash('f') } })),
     'CLI_RELEASE_CHANGED',
   );
   assert.equal(

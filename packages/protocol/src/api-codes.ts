@@ -86,6 +86,14 @@ export const apiCodes = {
     decidedIn: 'packages/server/src/app/publishing.ts#checkNeeds',
     httpStatus: 409,
   },
+  API_STATEMENT: {
+    summary:
+      'A signature of a function came without its statement, or with one that this server cannot take.',
+    remedy:
+      'Sign with airlock release approve, withdraw or renew, which make both; the message names what is wrong.',
+    decidedIn: 'packages/server/src/app/statements.ts#takeStatements',
+    httpStatus: 422,
+  },
   API_RESTORED: {
     summary:
       'An offline file that existed is not here: the server was restored from an older backup. Nothing new is published.',

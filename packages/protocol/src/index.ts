@@ -5,4 +5,5 @@ export { encodeCheckIn, parseCheckIn, type CheckInFault } from './check-in.ts';
 export { wireLimits } from './limits.ts';
 export * from './schemas.ts';
 export * from './management.ts';
+export * from './audit.ts';
 export { apiCodes, type ApiCode } from './api-codes.ts';

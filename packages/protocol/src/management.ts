@@ -29,6 +29,7 @@ export const permissions = {
   'devices:read': 'see devices, assignments, reports and logs',
   'devices:write': 'register and revoke devices and replace their records',
   'assignments:write': 'assign releases to devices and take assignments back',
+  'audit:read': 'read the entries of the audit log',
   'recovery:write': 'hand back files that a restored server lost, or dismiss a suspicion',
 } as const;
 export type Permission = keyof typeof permissions;
@@ -97,8 +98,14 @@ export type ProductView = Static<typeof ProductView>;
 export const ProductList = Type.Object({ products: Type.Array(ProductView) }, strict);
 export type ProductList = Static<typeof ProductList>;
 
-/** PUT …/proposals/:role. `previous`: the version of this role that the signer's machine verified last, 0 for none. */
-export const ProposalPut = Type.Object({ file: RoleFileText, previous: Type.Optional(Count) }, strict);
+/** DSSE envelopes of statements; as many as a role may have signatures. */
+export const StatementTexts = Type.Array(Type.String({ minLength: 2, maxLength: 8_000 }), { maxItems: 32 });
+
+/** PUT …/proposals/:role. `statements`: of a function's role, one for each new signature. `previous`: the version of this role that the signer's machine verified last, 0 for none. */
+export const ProposalPut = Type.Object(
+  { file: RoleFileText, previous: Type.Optional(Count), statements: Type.Optional(StatementTexts) },
+  strict,
+);
 export type ProposalPut = Static<typeof ProposalPut>;
 
 /**

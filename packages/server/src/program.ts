@@ -8,8 +8,11 @@ import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { fail, ok, type PublicKey, publicKeyJson, type Result } from '@airlock/trust';
 import { makeOnlineKeys } from './adapters/key-folder.ts';
+import { pseudonymOf, record } from './app/audit.ts';
+import { auditKeysIn, beginLog, onceMore } from './audit-keys.ts';
 import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
 import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
+import type { StoreParts } from './ports/store.ts';
 import { onlineKeysFolder, serverVersion, startServer, withStore } from './server.ts';
 
 const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
@@ -17,6 +20,7 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
   run                                  serve devices and people until SIGTERM; prints one JSON line when ready
   online-keys --for director           make the director's online keys (once), print the public halves as JSON
   online-keys --for image:<product>    the same for a product's snapshot and timestamp
+  online-keys --for audit              the same for the audit log's checkpoints; prints the log's name too
   token --name NAME --permissions P,P  make a new API token, or replace the one of that name; printed this once
   version                              print the version
 
@@ -147,12 +151,41 @@ async function onlineKeys(
   if (!passphrase.ok) return passphrase;
   const purpose = values.for ?? '';
   await mkdir(config.folder, { recursive: true, mode: 0o700 });
-  const made = await makeOnlineKeys(onlineKeysFolder(config), passphrase.value, purpose);
+  const fresh: string[] = [];
+  const folder = onlineKeysFolder(config);
+  const made = await makeOnlineKeys(folder, passphrase.value, purpose, (role) => fresh.push(role));
   if (!made.ok) return made;
+  const origin = await withLog(config, passphrase.value, async (store, now, name) => {
+    if (fresh.length === 0) return name;
+    const ids = Object.entries(made.value).map(([role, key]): [string, string] => [role, key.keyId]);
+    const act = { act: 'keys.make', subject: { for: purpose }, after: Object.fromEntries(ids) } as const;
+    await record(store, localActor, now, act);
+    return name;
+  });
+  if (!origin.ok) return origin;
   const shown = ([role, key]: [string, PublicKey]) => [role, { keyId: key.keyId, ...publicKeyJson(key) }];
   const keys: unknown = Object.fromEntries(Object.entries(made.value).map(shown));
-  around.out(`${JSON.stringify({ for: purpose, keys })}\n`);
+  const log = purpose === 'audit' ? { origin: origin.value } : {};
+  around.out(`${JSON.stringify({ for: purpose, ...log, keys })}\n`);
   return ok(undefined);
+}
+
+/** Whoever has the server's machine: no name of a person is known there. */
+const localActor = { name: 'airlock-server program' };
+
+/** One act beside a server that may be running, in one transaction with its entry in the audit log. */
+async function withLog<T>(
+  config: ServerConfig,
+  passphrase: string,
+  act: (store: StoreParts, now: number, origin: string) => Promise<T>,
+): Promise<Result<T>> {
+  const keys = await auditKeysIn(onlineKeysFolder(config), passphrase);
+  if (!keys.ok) return keys;
+  const now = Math.floor(Date.now() / 1000);
+  return await withStore(config, async (store) => {
+    const origin = await beginLog(store, keys.value, now);
+    return ok(await onceMore(store, (inside) => act(inside, now, origin)));
+  });
 }
 
 /** Letters that stand in a log line without harm. */
@@ -167,7 +200,20 @@ async function token(config: ServerConfig, values: Values, around: Surroundings)
   if (!allowed.ok) return allowed;
   const text = tokenText(randomBytes(32));
   const row = { name, sha256: hashToken(text), permissions: allowed.value };
-  await withStore(config, async (store) => await store.putToken(row, Math.floor(Date.now() / 1000)));
+  const passphrase = await readPassphrase(config);
+  if (!passphrase.ok) return passphrase;
+  const put = await withLog(config, passphrase.value, async (store, now) => {
+    const held = (await store.tokens()).find((other) => other.name === name);
+    await store.putToken(row, now);
+    await record(store, localActor, now, {
+      act: 'token.make',
+      // A token is somebody's: its name may be a person's.
+      subject: { token: await pseudonymOf(store, name) },
+      before: held === undefined ? undefined : { permissions: held.permissions },
+      after: { permissions: row.permissions },
+    });
+  });
+  if (!put.ok) return put;
   around.out(`${JSON.stringify({ name, permissions: allowed.value, token: text })}\n`);
   return ok(undefined);
 }

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { createSecureContext } from 'node:tls';
-import { fail, ok, type Result } from '@airlock/trust';
+import { fail, ok, type PublicKey, type Result } from '@airlock/trust';
 import { openBlobFolder } from './adapters/blob-folder.ts';
 import { createDeviceListener } from './adapters/http/device-listener.ts';
 import type { Listener } from './adapters/http/listener.ts';
@@ -19,6 +19,7 @@ import { createLogger, type Logger } from './adapters/logger.ts';
 import { openStore } from './adapters/sqlite/database.ts';
 import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
+import { auditKeysIn, auditKeysNow, auditSigners, beginLog } from './audit-keys.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { createLocks } from './core/locks.ts';
 import { createRates } from './core/rates.ts';
@@ -49,8 +50,8 @@ export interface RunningServer {
 export interface ServerOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** The online keys, when they do not lie in the folder. */
-  readonly keyring?: Keyring;
+  /** The online keys, when they do not lie in the folder; the audit log's first among them. */
+  readonly keyring?: { readonly ring: Keyring; readonly audit: () => readonly PublicKey[] };
   /** Puts other ports in the place of some: a store that is shared, or one with faults. */
   readonly adapt?: (context: Context) => Context;
 }
@@ -73,22 +74,22 @@ export async function startServer(
   await mkdir(config.folder, { recursive: true, mode: 0o700 });
   const lock = lockFolder(config);
   if (!lock.ok) return lock;
-  const keyring =
-    options.keyring === undefined
-      ? openKeyring(onlineKeysFolder(config), files.value.passphrase)
-      : ok(options.keyring);
-  if (!keyring.ok) {
+  const keys =
+    options.keyring === undefined ? await openKeys(config, files.value.passphrase) : ok(options.keyring);
+  if (!keys.ok) {
     lock.value.close();
-    return keyring;
+    return keys;
   }
   const store = await openStore(databaseFile(config));
   const blobs = await openBlobFolder(path.join(config.folder, 'blobs'));
   await waitForClock(store, clock);
+  await beginLog(store, keys.value.audit(), clock.now());
   const own: Context = {
     store,
     blobs,
-    keyring: keyring.value,
+    keyring: keys.value.ring,
     clock,
+    auditSigners: () => auditSigners(keys.value.ring, keys.value.audit()),
     timestamps: createTimestampDesk(await store.timestampMark()),
     locks: createLocks(),
     rates: {
@@ -124,6 +125,17 @@ export async function startServer(
     await stopping;
   };
   return ok({ ...urls.value, close });
+}
+
+/** The audit log's key is made before the ring is opened, so that the ring holds it. */
+async function openKeys(config: ServerConfig, passphrase: string) {
+  const folder = onlineKeysFolder(config);
+  const audit = await auditKeysIn(folder, passphrase);
+  if (!audit.ok) return audit;
+  const ring = openKeyring(folder, passphrase);
+  if (!ring.ok) return ring;
+  // Read anew each time: a key that is made while the server runs signs from then on.
+  return ok({ ring: ring.value, audit: () => auditKeysNow(folder) });
 }
 
 /** Until no timestamp of the process before can come again; a second at most but after a burst. */

@@ -21,12 +21,14 @@ import {
   uploadRelease,
   type World,
 } from './support/world.ts';
+import { statementsFor } from './support/stating.ts';
 
 let world: World;
 let device: TestDevice;
 let second: TestDevice;
 const release = makeRelease(2);
 let lost = '';
+let statements: string[];
 
 const checkIn = (change: Partial<typeof emptyCheckIn>, from = device) =>
   world.device(from, `/device/v1/check-in?${encodeCheckIn({ ...emptyCheckIn, ...change })}`);
@@ -47,7 +49,8 @@ before(async () => {
   await cp(folder, `${folder}.backup`, { recursive: true });
   await world.restart();
   lost = functionFile(world, 'quality', 7, []);
-  await must(propose(world, 'quality', lost), 200);
+  statements = await statementsFor(world, 'quality', lost);
+  await must(propose(world, 'quality', lost, { statements }), 200);
   const seen = await must(checkIn({}), 200);
   const files = seen.body['files'] as object;
   assert.equal(version(files, /image\/(\d+)\.quality\.json/), 7);
@@ -114,7 +117,10 @@ test('TEST-OTA-423 REQ-OTA-POL-05: the missing file, handed back: the server pub
     body: { file: functionFile(world, 'quality', 1, [release]) },
   });
   assert.equal(older.body['code'], 'API_VERSION_USED');
-  const answer = await must(world.people('PUT', url, { body: { file: lost } }), 200);
+  // Nobody but the sender says that it was lost: without its statement it could be one that was never published.
+  const bare = await world.people('PUT', url, { body: { file: lost } });
+  assert.deepEqual([bare.status, bare.body['code']], [422, 'API_STATEMENT']);
+  const answer = await must(world.people('PUT', url, { body: { file: lost, statements } }), 200);
   assert.deepEqual(answer.body['missing'], []);
   const view = await productView();
   assert.equal((view['published'] as Record<string, number>)['quality'], 7);

@@ -127,8 +127,8 @@ export class Field {
   }
 
   /** One line that people read: no control or direction characters, which could make it look like another. */
-  line(options: { empty?: boolean } = {}): string {
-    const text = this.text(trustLimits.lineCharactersMax, options);
+  line(options: { empty?: boolean; charactersMax?: number } = {}): string {
+    const text = this.text(options.charactersMax ?? trustLimits.lineCharactersMax, options);
     if (controlPattern.test(text)) this.refuse('must not contain line breaks or control characters');
     return text;
   }

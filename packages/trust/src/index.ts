@@ -58,7 +58,7 @@ export { parseDeviceRecord, verifyDeviceRecord } from './device-record.ts';
 export { type DeviceFacts, checkApplicability } from './applicability.ts';
 export { timeForClock, timeLowerBound } from './time-bound.ts';
 export { isTimeNonce, signTimeAnswer, verifyTimeAnswer } from './time.ts';
-export { isDeviceId, isFunctionName } from './fields.ts';
+export { type Field, isDeviceId, isFunctionName, readFields } from './fields.ts';
 export { type RoleChange, describeChange, describePolicyChange } from './describe.ts';
 export {
   type Fetched,

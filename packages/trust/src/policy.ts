@@ -45,20 +45,37 @@ function readPolicy(field: Field): Policy {
     'emergency',
     'holders',
     'auditKey',
+    'auditOrigin',
     'secureBootRevoked',
   ]);
   const schema = field.at('schema').choice(['airlock-policy/1']);
   const emergency = field.optional('emergency');
-  const auditKey = field.optional('auditKey');
   return {
     schema,
     product: field.at('product').name(),
     ...readClassesAndMarkets(field, functionsPerClassMin),
     ...(emergency === undefined ? {} : { emergency: readThresholds(emergency, 1) }),
     holders: readHolders(field.at('holders')),
-    ...(auditKey === undefined ? {} : { auditKey: publicKeyJson(readPublicKey(auditKey)) }),
+    ...readAuditLog(field),
     secureBootRevoked: field.at('secureBootRevoked').unique((id) => id.line()),
   };
+}
+
+/** Names of logs are those of C2SP's signed notes: no white space, no plus sign. */
+const originPattern = /^[!-*,-~]{1,128}$/;
+
+function readAuditLog(field: Field): Pick<Policy, 'auditKey' | 'auditOrigin'> {
+  const auditKey = field.optional('auditKey');
+  const origin = field.optional('auditOrigin');
+  if (auditKey === undefined && origin === undefined) return {};
+  if (auditKey === undefined || origin === undefined)
+    return field.refuse('names key and origin of an audit log, or neither');
+  const key = readPublicKey(auditKey);
+  if (key.keytype !== 'ed25519') auditKey.refuse('must be Ed25519: checkpoints are C2SP signed notes');
+  const name = origin.text(128);
+  if (!originPattern.test(name))
+    origin.refuse('must be the name of a log: letters, digits, "/", "-" and ".", no spaces');
+  return { auditKey: publicKeyJson(key), auditOrigin: name };
 }
 
 function readHolders(field: Field): Policy['holders'] {

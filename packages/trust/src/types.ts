@@ -136,12 +136,13 @@ export interface Policy {
     readonly name: string;
     readonly function: string;
   }[];
-  /** TUF-style public key of the audit log's checkpoints; absent until there is a log. */
+  /** TUF-style Ed25519 public key of the audit log's checkpoints, and the log's name; both or neither. */
   readonly auditKey?: {
     readonly keytype: string;
     readonly scheme: string;
     readonly keyval: { readonly public: string };
   };
+  readonly auditOrigin?: string;
   /** Ids of secure-boot keys that releases may no longer be signed with. */
   readonly secureBootRevoked: readonly string[];
 }

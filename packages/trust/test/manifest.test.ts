@@ -11,6 +11,7 @@ import {
   type Manifest,
   parseManifest,
   parsePolicy,
+  publicKeyJson,
   type Policy,
   type Result,
   trustLimits,
@@ -229,6 +230,10 @@ test('TEST-OTA-136 REQ-OTA-POL-02: a policy, a class with fewer than two functio
     [['holders'], {}, 'holders'],
     [['auditKey', 'scheme'], 'rsa', 'auditKey.scheme'],
     [['auditKey', 'keyid'], 'x', 'auditKey.keyid'],
+    [['auditKey'], publicKeyJson(signers.root2.publicKey), 'auditKey'],
+    [['auditOrigin'], 'two words', 'auditOrigin'],
+    [['auditOrigin'], undefined, 'policy.json'],
+    [['auditKey'], undefined, 'policy.json'],
     [['secureBootRevoked'], undefined, 'secureBootRevoked'],
     [['secureBootRevoked'], ['k', 'k'], 'secureBootRevoked[1]'],
     [['product'], 'x y', 'product'],
@@ -238,7 +243,9 @@ test('TEST-OTA-136 REQ-OTA-POL-02: a policy, a class with fewer than two functio
   for (const [path, value, field] of rows) {
     assert.equal(policyVerdict(path, value), `OTA_POLICY ${field}`, JSON.stringify([path, value]));
   }
-  for (const optional of ['emergency', 'auditKey']) assert.equal(policyVerdict([optional], undefined), 'ok');
+  assert.equal(policyVerdict(['emergency'], undefined), 'ok');
+  const { auditKey: _key, auditOrigin: _origin, ...without } = samplePolicy();
+  assert.equal(verdict(parsePolicy(encodePolicy(without))), 'ok');
   assert.equal(verdict(parsePolicy(utf8(JSON.stringify(samplePolicy())))), 'OTA_POLICY policy.json');
   assert.equal(
     verdict(parsePolicy(new Uint8Array(trustLimits.policyBytesMax + 1))),

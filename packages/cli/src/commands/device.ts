@@ -1,7 +1,7 @@
 /** `device add | list | show | revoke`. */
 import { readdir } from 'node:fs/promises';
 import { type DeviceRecord, isDeviceId, parseDeviceRecord } from '@airlock/trust';
-import type { CommandSpec, Context } from '../command.ts';
+import { type CommandSpec, type Context, reasonOption } from '../command.ts';
 import { checkAgentConfig } from '../core/agent-config.ts';
 import { isSafetyClass } from '../core/company.ts';
 import { checkDevice, decisionsLeft, makeDevice } from '../device.ts';
@@ -226,7 +226,7 @@ export function lastResult({ reported }: Device): string {
 async function runRevoke(context: Context): Promise<void> {
   const device = await findDevice(context);
   const api = await context.api();
-  await api.revokeDevice(device.device);
+  await api.revokeDevice(device.device, context.options.text('reason'));
   context.out.result(
     { device: device.device, revoked: true },
     `Revoked ${device.device}: it gets nothing any more\n`,
@@ -258,7 +258,8 @@ export const deviceCommands: readonly CommandSpec[] = [
   {
     usage: 'device revoke <device>',
     summary: "refuse a device's certificate from now on",
-    example: 'device revoke pump-0001',
+    example: 'device revoke pump-0001 --reason "scrapped"',
+    options: [reasonOption],
     run: runRevoke,
   },
 ];

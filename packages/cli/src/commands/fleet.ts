@@ -1,7 +1,7 @@
 /** `assign`, `unassign`, `status`, `log`. */
 import { readdir } from 'node:fs/promises';
 import { type Failure, type ImageView, readRole, trustLimits } from '@airlock/trust';
-import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
+import { type CommandSpec, type Context, wholeNumber, reasonOption } from '../command.ts';
 import { type Alarm, alarmOf } from '../core/alarms.ts';
 import { functionLifeSeconds } from '../core/signing.ts';
 import { readSmallFile } from '../files.ts';
@@ -36,7 +36,7 @@ async function runAssign(context: Context): Promise<void> {
     ...(rollout === undefined ? {} : { rollout }),
     ...(rate === undefined ? {} : { bytesPerSecondMax: rate }),
   };
-  await api.putAssignment(id, value, await api.assignmentEtag(id));
+  await api.putAssignment(id, value, { etag: await api.assignmentEtag(id), reason: options.text('reason') });
   out.result(
     { device: id, ...value },
     `Assigned release ${version} to ${id}; the device itself decides whether it is approved for it\n`,
@@ -49,7 +49,7 @@ async function runUnassign(context: Context): Promise<void> {
   await knownDevice(api, id);
   const etag = await api.assignmentEtag(id);
   if (etag === undefined) return stop('CLI_NOT_ASSIGNED', `nothing is assigned to ${id}`, 'DEVICE');
-  await api.deleteAssignment(id, etag);
+  await api.deleteAssignment(id, etag, context.options.text('reason'));
   context.out.result({ device: id, assigned: null }, `Took the assignment of ${id} back\n`);
 }
 
@@ -207,6 +207,7 @@ export const fleetCommands: readonly CommandSpec[] = [
       { flags: '--rollout <name>', describe: 'name of the act, shown in evidence' },
       { flags: '--bytes-per-second <n>', describe: 'highest download rate' },
       { flags: '--consent', describe: "ask for the operator's consent" },
+      reasonOption,
     ],
     run: runAssign,
   },
@@ -214,6 +215,7 @@ export const fleetCommands: readonly CommandSpec[] = [
     usage: 'unassign <device>',
     summary: 'take an assignment back; an attempt that is not activated ends',
     example: 'unassign pump-0001',
+    options: [reasonOption],
     run: runUnassign,
   },
   {

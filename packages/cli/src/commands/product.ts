@@ -4,7 +4,7 @@ import type { CommandSpec, Context } from '../command.ts';
 import { removeFiles, writeNewFiles } from '../files.ts';
 import { exists } from '../files.ts';
 import type { HomeSettings } from '../home.ts';
-import { imageOnlineKeys } from '../online-keys.ts';
+import { auditLog, imageOnlineKeys } from '../online-keys.ts';
 import { instant, plain, table } from '../output.ts';
 import { makeProduct, publishProduct } from '../product.ts';
 import type { ServerApi } from '../server-api.ts';
@@ -58,8 +58,10 @@ export async function addProduct(
   if (await exists(home.path('products', product))) {
     stop('CLI_EXISTS', `this home has a product ${product} already`, 'PRODUCT');
   }
-  const online = await imageOnlineKeys(serverConfig(context, settings), product);
-  const files = await makeProduct(home, ring, { ...request, online, now: io.now() });
+  const config = serverConfig(context, settings);
+  const online = await imageOnlineKeys(config, product);
+  const audit = await auditLog(config);
+  const files = await makeProduct(home, ring, { ...request, online, audit, now: io.now() });
   await writeNewFiles(files, home.folder);
   await ring.record(`product add ${product}`);
   let view: ImageView | undefined;

@@ -31,6 +31,8 @@ import {
 import { type HashedFile, hashFile, imageLength, uploadFile } from '../images.ts';
 import { plain, table } from '../output.ts';
 import type { Release, ServerApi } from '../server-api.ts';
+import { signatureLines, signaturesAbout } from '../signatures.ts';
+import { verifyRepository } from '../signer.ts';
 import { need, Stop, stop } from '../stop.ts';
 
 const none: ManifestInput = { fields: {}, images: [], attachments: [] };
@@ -257,6 +259,20 @@ function approvals(release: Release): string {
   return `${line('approved by', release.approvedBy, 'nobody yet')}${withdrawn}`;
 }
 
+async function runSignatures(context: Context): Promise<void> {
+  const product = context.argument(0);
+  const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const api = await context.api();
+  const verified = await verifyRepository(context.home, product, api, context.io.now());
+  const shown = await signaturesAbout(context.home, api, verified, { product, version });
+  const json = shown.map(({ statement, entry, proven }) => {
+    const why = proven.ok ? {} : { why: proven.error };
+    return { entry, proven: proven.ok, ...why, ...(statement === undefined ? {} : { statement }) };
+  });
+  const lines = shown.length === 0 ? 'nobody signed anything about it\n' : shown.map(signatureLines).join('');
+  context.out.result({ product, version, demo: verified.view.demo, signatures: json }, lines);
+}
+
 export const releaseCommands: readonly CommandSpec[] = [
   {
     usage: 'release create <product> <version>',
@@ -310,5 +326,12 @@ export const releaseCommands: readonly CommandSpec[] = [
       { flags: '--manifest-out <file>', describe: "write the manifest's exact bytes into a new file" },
     ],
     run: runShow,
+  },
+  {
+    usage: 'release signatures <product> <version>',
+    summary: 'who signed what about it, when and with which meaning, proven here',
+    help: 'Each statement is judged by this machine: signature, role, policy, and its entry in the audit log that it follows.',
+    example: 'release signatures infusion-pump 12',
+    run: runSignatures,
   },
 ];

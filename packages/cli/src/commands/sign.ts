@@ -5,15 +5,8 @@
  * `planSignature` decide whether the proposal is that act and nothing else, shows what the signature changes, and
  * only then asks for the passphrase.
  */
-import {
-  addSignature,
-  describeChange,
-  describePolicyChange,
-  type FunctionThresholds,
-  type ImageView,
-  type KeysAndThreshold,
-  sha256Hex,
-} from '@airlock/trust';
+import { approvalMeanings } from '@airlock/audit';
+import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
   type Act,
@@ -24,13 +17,24 @@ import {
   type SigningPlan,
 } from '../core/signing.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
+import { stillToApprove } from '../core/still-needed.ts';
 import { parseJson } from '../files.ts';
 import { withLock } from '../lock.ts';
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
 import type { Proposal, Release, ServerApi } from '../server-api.ts';
-import { burnNumber, type Verified, verifyRepository } from '../signer.ts';
+import { burnNumber, sinceLastLook, type Verified, verifyRepository } from '../signer.ts';
+import {
+  findEntry,
+  keepStatement,
+  makeStatement,
+  meaningOf,
+  prepareStatement,
+  type Prepared,
+  receiptLine,
+  statementLine,
+} from '../stating.ts';
 import { need, Stop, stop } from '../stop.ts';
 import { fetchRelease } from './release.ts';
 
@@ -72,8 +76,10 @@ async function begin(context: Context): Promise<Session> {
   // Never published is a state that a new function has; anything else that hides the role is an attack or a fault.
   const failure = view.functions[name] === undefined ? view.failures[name] : undefined;
   if (failure !== undefined && failure.code !== 'OTA_MISSING_FILE') throw new Stop(failure);
-  const classes = (['A', 'B', 'C'] as const).filter(
-    (letter) => view.root.image?.minimum.classes[letter] !== undefined,
+  // What the policy adds is approved by this signature as well as what the minimum asks.
+  const sets = [view.root.image?.minimum.classes, view.policy.classes];
+  const classes = (['A', 'B', 'C'] as const).filter((letter) =>
+    sets.some((set) => set?.[letter] !== undefined),
   );
   requireAttended(ring.passphrases, { product, classes, demo: view.demo });
   const key = await chooseKey(context, name, delegation, view);
@@ -137,28 +143,11 @@ function plan(session: Session, act: Act, proposal: Proposal | undefined): Signi
   );
 }
 
-/** What others published since this machine looked last: it is signed by their keys, and still worth seeing. */
-function sinceLastLook({ verified }: Session): string[] {
-  const { before, view } = verified;
-  const words: string[] = [];
-  for (const [role, text] of Object.entries(view.state.roles)) {
-    const old = before.state.roles[role];
-    if (old === undefined || old === text) continue;
-    const changes = describeChange(Buffer.from(old), Buffer.from(text));
-    if (changes.ok) words.push(...changes.value.map((change) => `${role}: ${change.words}`));
-  }
-  if (before.policy !== undefined && before.policy !== view.policyText) {
-    const changes = describePolicyChange(Buffer.from(before.policy), Buffer.from(view.policyText));
-    if (changes.ok) words.push(...changes.value.map((change) => `policy: ${change.words}`));
-  }
-  return words;
-}
-
-function show(session: Session, act: Act, what: SigningPlan, details: string): void {
+function show(session: Session, act: Act, what: SigningPlan, shown: { details: string; said: string }): void {
   const { out } = session.context;
   const { view } = session.verified;
   const person = holderOf(view, session.key.publicKey.keyId);
-  const since = sinceLastLook(session);
+  const since = sinceLastLook(session.verified);
   const lines = [
     ...(since.length === 0
       ? []
@@ -176,8 +165,9 @@ function show(session: Session, act: Act, what: SigningPlan, details: string): v
     'This signature changes:',
     ...what.changes.map(({ words }) => indent(words)),
     ...signedListLines(list, what.releases),
+    shown.said,
   ];
-  out.show(`${lines.map(plain).join('\n')}\n${details}${changes.map(plain).join('\n')}\n`);
+  out.show(`${lines.map(plain).join('\n')}\n${shown.details}${changes.map(plain).join('\n')}\n`);
 }
 
 function indent(text: string): string {
@@ -203,26 +193,44 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   const { context, api, product, verified } = session;
   const proposal = await openProposal(session);
   const what = plan(session, act, proposal);
-  show(session, act, what, details);
+  const { policy } = verified.view;
+  const { keyId } = session.key.publicKey;
+  const prepared = await prepareStatement(context.home, api.audit, { product, policy, keyId });
+  show(session, act, what, { details, said: statementLine(prepared, meaningOf(act)) });
   await confirm(session, act);
   const signer = await context.ring.signer(session.key);
   const signature = signer.sign(what.draft.bytesToSign);
   const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
+  const { bytesToSign } = what.draft;
+  const before = verified.view.functions[session.function]?.releases ?? [];
+  const stating = { product, act, file, bytesToSign, before, now: context.io.now() };
+  const statement = makeStatement(prepared, signer, stating);
+  const about = { product, role: session.function, version: what.draft.version, statement };
   await burnNumber(context.home, verified, session.function, what.draft.version);
   // Before the signature leaves: a use that nobody recorded must not be possible.
   const where = `${session.function} of ${product}, number ${what.draft.version}`;
   await context.ring.record(`${actWords(act)} as ${where}`, act.kind === 'withdraw' ? act.reason : undefined);
+  await keepStatement(context.home, about);
   const answer = await api.putProposal({
     product,
     role: session.function,
     file: Buffer.from(file).toString('utf8'),
     previous: verified.view.functions[session.function]?.version ?? 0,
     ...(proposal === undefined ? {} : { etag: proposal.etag }),
+    statements: [statement],
   });
-  report(session, act, what, answer);
+  const entry = await findEntry(context.home, api.audit, prepared, about);
+  report(session, act, what, answer, { prepared, entry, time: stating.now });
 }
 
-function report(session: Session, act: Act, what: SigningPlan, answer: Proposal): void {
+interface Receipt {
+  readonly prepared: Prepared;
+  /** Of the audit log. */
+  readonly entry: number;
+  readonly time: number;
+}
+
+function report(session: Session, act: Act, what: SigningPlan, answer: Proposal, receipt: Receipt): void {
   const { context, verified, product, delegation } = session;
   const { view } = verified;
   const signedBy = [...new Set([...what.signedBy, session.key.publicKey.keyId])];
@@ -230,7 +238,7 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal)
   const missing = delegation.keys
     .filter(({ keyId }) => !signedBy.includes(keyId))
     .map(({ keyId }) => holderOf(view, keyId)?.name ?? keyId.slice(0, 12));
-  const open = act.kind === 'approve' && published ? stillToApprove(session, act) : [];
+  const open = act.kind === 'approve' && published ? stillToApprove(view, session.function, act) : [];
   const { unattended } = context.ring.passphrases;
   const state = published
     ? `Published: ${session.function} number ${what.draft.version}, valid until ${instant(what.expires)}`
@@ -241,8 +249,9 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal)
       }`;
   const lines = [
     state,
+    receiptLine(receipt.prepared, receipt.entry, receipt.time),
     ...(open.length === 0 ? [] : [`Release ${actVersion(act)} still needs: ${open.join('; ')}`]),
-    ...(act.kind === 'withdraw' ? [`Reason, kept in key-use.jsonl: ${act.reason}`] : []),
+    ...(act.kind === 'withdraw' ? [`Reason, in the statement and in key-use.jsonl: ${act.reason}`] : []),
     ...(unattended ? ['The passphrase was unattended; this is recorded.'] : []),
   ];
   const json = {
@@ -256,6 +265,10 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal)
     ...(published ? {} : { missing }),
     ...(act.kind === 'approve' ? { stillToApprove: open } : {}),
     ...(act.kind === 'withdraw' ? { reason: act.reason } : {}),
+    meaning: meaningOf(act),
+    signer: receipt.prepared.signer,
+    time: instant(receipt.time),
+    auditEntry: receipt.entry,
     unattended,
     demo: view.demo,
   };
@@ -266,38 +279,14 @@ function actVersion(act: Act): string {
   return act.kind === 'renew' ? '' : String(act.version);
 }
 
-/** Functions that class and markets still ask for, by what was verified before this act. */
-function stillToApprove(session: Session, act: Extract<Act, { kind: 'approve' }>): string[] {
-  const { view } = session.verified;
-  const minimum = view.root.image?.minimum;
-  const approves = (name: string) =>
-    name === session.function ||
-    view.functions[name]?.releases.some(
-      (entry) => entry.version === act.version && entry.sha256 === act.sha256,
-    );
-  const open = (sets: (FunctionThresholds | undefined)[]) =>
-    [...new Set(sets.flatMap((set) => Object.keys(set ?? {})))]
-      .filter((name) => approves(name) !== true)
-      .toSorted();
-  const lines: string[] = [];
-  for (const letter of ['A', 'B', 'C'] as const) {
-    const names = open([minimum?.classes[letter], view.policy.classes[letter]]);
-    if (names.length > 0) lines.push(`class ${letter}: ${names.join(', ')}`);
-  }
-  for (const market of Object.keys(view.policy.markets)) {
-    const names = open([minimum?.markets[market], view.policy.markets[market]]);
-    if (names.length > 0) lines.push(`market ${market}: ${names.join(', ')}`);
-  }
-  return lines;
-}
-
 async function runApprove(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
+  const meaning = context.options.choice('meaning', approvalMeanings) ?? 'approved for release';
   await alone(context, `approve ${context.argument(0)} ${version}`, async () => {
     const session = await begin(context);
     const { release, whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
     refuseOther(session, version, sha256);
-    const act: Act = { kind: 'approve', version, length: bytes.length, sha256 };
+    const act: Act = { kind: 'approve', version, length: bytes.length, sha256, meaning };
     const lines = manifestLines(whole, sha256, await earlierApproved(session, version));
     await sign(session, act, `${lines}${withdrawnLine(release, version)}`);
   });
@@ -367,7 +356,13 @@ export const signCommands: readonly CommandSpec[] = [
     summary: 'sign a release for one function',
     help: 'This machine verifies the repository itself, shows what the signature changes, and refuses to sign anything but\nthis one approval, whatever the server offers.',
     example: 'release approve infusion-pump 12 --as quality',
-    options,
+    options: [
+      ...options,
+      {
+        flags: '--meaning <text>',
+        describe: 'what your signature means: authored, reviewed or "approved for release" (default)',
+      },
+    ],
     run: runApprove,
   },
   {
@@ -375,7 +370,10 @@ export const signCommands: readonly CommandSpec[] = [
     summary: "take a function's approval back",
     help: 'Devices that see the withdrawal refuse the release from then on, also when it is staged.',
     example: 'release withdraw infusion-pump 12 --as quality --reason "CAPA-77"',
-    options: [...options, { flags: '--reason <text>', describe: 'why (needed); kept in key-use.jsonl' }],
+    options: [
+      ...options,
+      { flags: '--reason <text>', describe: 'why (needed); stands in your statement and in the audit log' },
+    ],
     run: runWithdraw,
   },
   {

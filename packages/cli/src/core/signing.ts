@@ -9,6 +9,7 @@
  * and its expiry (within the life that such a role has).
  * Leaves to others: how `previous` was verified (signer.ts), whether the act is a good one (the person).
  */
+import type { ApprovalMeaning } from '@airlock/audit';
 import {
   describeChange,
   type Draft,
@@ -44,8 +45,15 @@ const viewAgeSecondsMax = 3600;
 
 /** The one thing that a person wants to have done. */
 export type Act =
-  | { readonly kind: 'approve'; readonly version: number; readonly length: number; readonly sha256: string }
-  /** `reason`: kept on this machine; nothing that is signed holds it. */
+  | {
+      readonly kind: 'approve';
+      readonly version: number;
+      readonly length: number;
+      readonly sha256: string;
+      /** What the signature means; stands in its statement. */
+      readonly meaning: ApprovalMeaning;
+    }
+  /** `reason`: stands in the statement, in the audit log, and on this machine. */
   | { readonly kind: 'withdraw'; readonly version: number; readonly reason: string }
   | { readonly kind: 'renew' };
 
@@ -119,7 +127,8 @@ function applyAct(held: Releases, input: SigningInput): Result<Releases> {
     const message = `${input.function} does not approve release ${act.version}, so there is nothing to withdraw`;
     return fail('CLI_NOT_APPROVED', message, 'VERSION');
   }
-  if (listed === undefined) return ok([...held, act]);
+  const { version, length, sha256 } = act;
+  if (listed === undefined) return ok([...held, { version, length, sha256 }]);
   if (listed.sha256 === act.sha256 && listed.length === act.length) {
     return fail(
       'CLI_APPROVED_ALREADY',

@@ -41,6 +41,8 @@ export interface Desk {
   run(...argv: readonly string[]): Promise<Outcome>;
   /** The same without the passphrase file, with a person who types these answers. */
   type(answers: readonly string[], ...argv: readonly string[]): Promise<Outcome>;
+  /** Passphrase in the environment, with a person at the terminal all the same. */
+  unattended(answers: readonly string[], ...argv: readonly string[]): Promise<Outcome>;
   /** One hash over every file of the home: equal hashes mean that nothing changed. */
   hashHome(): Promise<string>;
 }
@@ -56,6 +58,9 @@ export interface CompanyOptions {
   readonly demo?: boolean;
   readonly functions?: readonly string[];
   readonly thresholds?: readonly string[];
+  readonly safetyClass?: 'A' | 'C';
+  readonly minimum?: readonly string[];
+  readonly policy?: readonly string[];
 }
 
 /** Makes the company; `demo` is true unless said otherwise. */
@@ -69,18 +74,18 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
   const server = new SimulatedServer(authority);
   const company = planCompany({
     product: 'pump',
-    safetyClass: 'C',
+    safetyClass: options.safetyClass ?? 'C',
     markets: ['us'],
     functions: options.functions ?? ['engineering=Bo Lind <bo>', 'quality=Dr. Ada Quill <ada>'],
     thresholds: options.thresholds ?? [],
-    minimum: ['C=engineering,quality', 'us='],
-    policy: [],
+    minimum: options.minimum ?? ['C=engineering,quality', 'us='],
+    policy: options.policy ?? [],
   });
   if (!company.ok) throw new Error(company.error.message);
   const { snapshot, timestamp } = server.onlineKeys;
   const files = await makeProduct(home, ring, {
     product: 'pump',
-    safetyClass: 'C',
+    safetyClass: options.safetyClass ?? 'C',
     udi: '(01)00844588003288',
     demo: options.demo ?? true,
     company: company.value,
@@ -88,6 +93,7 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
     targets: { keys: 1, threshold: 1 },
     keyType: 'ed25519',
     existing: new Map(),
+    audit: server.log.identity,
     online: { snapshot: { keys: [snapshot], threshold: 1 }, timestamp: { keys: [timestamp], threshold: 1 } },
     now,
   });
@@ -128,7 +134,11 @@ export async function sitDown(context: TestContext, company: Company): Promise<D
     await server.close();
     await rm(folder, { recursive: true, force: true });
   });
-  const run = async (argv: readonly string[], answers?: readonly string[]): Promise<Outcome> => {
+  const run = async (
+    argv: readonly string[],
+    answers?: readonly string[],
+    env: CliIo['env'] = {},
+  ): Promise<Outcome> => {
     const said = { out: '', err: '' };
     const left = [...(answers ?? [])];
     const answer = (question: string) => {
@@ -137,6 +147,7 @@ export async function sitDown(context: TestContext, company: Company): Promise<D
     };
     const io: CliIo = {
       ...quietIo(folder),
+      env,
       out: (text) => {
         said.out += text;
       },
@@ -155,6 +166,7 @@ export async function sitDown(context: TestContext, company: Company): Promise<D
     server,
     run: (...argv) => run(['--passphrase-file', join(folder, 'passphrase'), ...argv]),
     type: (answers, ...argv) => run(argv, answers),
+    unattended: (answers, ...argv) => run(argv, answers, { AIRLOCK_PASSPHRASE: passphrase }),
     hashHome: () => hashFolder(home.folder),
   };
 }

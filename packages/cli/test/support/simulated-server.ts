@@ -20,6 +20,7 @@ import {
   verifyRoleFile,
 } from '@airlock/trust';
 import { type Identity, privateKeyPem } from '../../src/certificates.ts';
+import { SimulatedLog } from './simulated-log.ts';
 
 type Releases = Parameters<typeof draftFunction>[0]['releases'];
 
@@ -47,6 +48,7 @@ function isRefusal(value: object): value is Refusal {
 export class SimulatedServer {
   readonly snapshotKey: Signer;
   readonly timestampKey: Signer;
+  readonly log: SimulatedLog;
   /** Files of the one product, by TUF path. */
   readonly files = new Map<string, Uint8Array>();
   readonly roles = new Map<string, Uint8Array>();
@@ -70,6 +72,7 @@ export class SimulatedServer {
   constructor(identity: Identity, keysOf?: SimulatedServer) {
     this.snapshotKey = keysOf?.snapshotKey ?? signerFrom(generateKeyPairSync('ed25519').privateKey);
     this.timestampKey = keysOf?.timestampKey ?? signerFrom(generateKeyPairSync('ed25519').privateKey);
+    this.log = new SimulatedLog(keysOf?.log);
     const tls = { cert: identity.certificate, key: privateKeyPem(identity.privateKey) };
     this.#server = createServer(tls, (request, response) => void this.#answer(request, response));
   }
@@ -167,6 +170,8 @@ export class SimulatedServer {
   }
 
   #route(call: string, body: Buffer): object {
+    const logged = this.log.answer(call);
+    if (logged !== undefined) return logged;
     if (call === 'GET products') {
       return {
         products: [{ product: this.product, demo: true, rootVersion: 1, published: {}, missing: [] }],
@@ -218,6 +223,7 @@ export class SimulatedServer {
     const delegator = this.roles.get('targets') ?? new Uint8Array();
     const counted = verifyRoleFile(bytes, delegator);
     if (!counted.ok) return refuse(400, counted.error.code, counted.error.message);
+    this.log.take(role, statementsIn(sent));
     if (counted.value.enough) this.publish(role, bytes);
     else this.offer(role, bytes);
     const entry = this.proposals.get(role);
@@ -261,6 +267,11 @@ export class SimulatedServer {
     this.images.set(sha256, body.length);
     return {};
   }
+}
+
+function statementsIn(sent: unknown): string[] {
+  const found = typeof sent === 'object' && sent !== null && 'statements' in sent ? sent.statements : [];
+  return Array.isArray(found) ? found.map(String) : [];
 }
 
 function text(bytes: Uint8Array): string {

@@ -1,5 +1,5 @@
 /**
- * Online keys in a folder, sealed by a passphrase: `<director | image.product>.<role>.json`.
+ * Online keys in a folder, sealed by a passphrase: `<director | image.product | audit>.<role>.json`.
  *
  * Keeps true: private halves are made here, never leave the process unsealed, and are opened once. Keys that were
  * made while the server runs are opened when a root first asks for them.
@@ -65,34 +65,56 @@ export function openKeyring(folder: string, passphrase: string): Result<Keyring>
 const onlineRoles = {
   director: ['targets', 'snapshot', 'timestamp'],
   image: ['snapshot', 'timestamp'],
+  // Signs checkpoints of the audit log: no TUF role, and named by the policy of each product.
+  audit: ['checkpoint'],
 } as const;
 
+/** The keys of the audit log that are here: all sign, so that whoever knows the old or the next one can verify. */
+export function auditKeys(folder: string): Result<PublicKey[]> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const keys: PublicKey[] = [];
+  for (const name of readdirSync(folder).toSorted()) {
+    if (!name.startsWith('audit.') || !name.endsWith('.json')) continue;
+    const publicKey = readSealedPublicKey(readFileSync(path.join(folder, name)));
+    if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
+    keys.push(publicKey.value);
+  }
+  return ok(keys);
+}
+
 /**
- * Makes the online keys of the director or of a product, if they are not there yet, and answers the public halves.
+ * Makes the online keys of the director, of a product or of the audit log, if they are not there yet, and answers the
+ * public halves; `made` hears of each that is new.
  * Errors: API_CONFIG for a purpose that is neither, API_KEYS for a file that cannot be read.
  */
 export async function makeOnlineKeys(
   folder: string,
   passphrase: string,
   purpose: string,
+  made: (role: string) => void = () => undefined,
 ): Promise<Result<Readonly<Record<string, PublicKey>>>> {
   const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(purpose) ?? [];
-  if (purpose !== 'director' && product === undefined) {
-    return fail('API_CONFIG', `--for: "${purpose}" is neither "director" nor "image:<product>"`, '--for');
+  const kind = product === undefined ? purpose : 'image';
+  if (kind !== 'director' && kind !== 'image' && kind !== 'audit') {
+    const known = '"director", "audit" or "image:<product>"';
+    return fail('API_CONFIG', `--for: "${purpose}" is none of ${known}`, '--for');
+  }
+  if (kind === 'image' && product === undefined) {
+    return fail('API_CONFIG', '--for: "image" needs its product, image:<product>', '--for');
   }
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const prefix = product === undefined ? 'director' : `image.${product}`;
+  const prefix = product === undefined ? kind : `image.${product}`;
   const keys: [string, PublicKey][] = [];
-  for (const role of onlineRoles[product === undefined ? 'director' : 'image']) {
+  for (const role of onlineRoles[kind]) {
     const name = `${prefix}.${role}.json`;
-    const publicKey = await readOrMake(path.join(folder, name), passphrase);
+    const publicKey = await readOrMake(path.join(folder, name), passphrase, () => made(role));
     if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
     keys.push([role, publicKey.value]);
   }
   return ok(Object.fromEntries(keys));
 }
 
-async function readOrMake(file: string, passphrase: string): Promise<Result<PublicKey>> {
+async function readOrMake(file: string, passphrase: string, made: () => void): Promise<Result<PublicKey>> {
   try {
     const bytes = await readFile(file);
     // A wrong passphrase is noticed now, not at the next start of the server.
@@ -106,5 +128,6 @@ async function readOrMake(file: string, passphrase: string): Promise<Result<Publ
   const nonce = randomBytes(sealNonceBytes);
   const sealed = sealPrivateKey({ privateKey, passphrase, salt, nonce });
   await writeSecret(file, sealed);
+  made();
   return readSealedPublicKey(sealed);
 }

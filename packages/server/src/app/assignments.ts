@@ -1,4 +1,5 @@
 /** Assigning releases to devices, and taking assignments back. What a device would refuse is refused here first. */
+import type { AuditFacts } from '@airlock/audit';
 import { fail, formatInstant, ok, parsePolicy, type Result } from '@airlock/trust';
 import type { AssignmentPut, AssignmentView } from '@airlock/protocol';
 import { checkSuits, rehearseDevice, writeDirectorSet } from '../core/assignment.ts';
@@ -8,6 +9,7 @@ import { lastWithdrawal } from '../core/withdrawals.ts';
 import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
 import { type AssignmentRow, type DeviceRow, Raced, type StoreParts } from '../ports/store.ts';
 import { missingIn } from './claims.ts';
+import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { customOf, parseCustom } from './custom.ts';
 import { directorName, storeDirectorSet, withManifest } from './director.ts';
@@ -36,7 +38,7 @@ export interface AssignmentRequest {
   readonly device: string;
   readonly put: AssignmentPut;
   readonly ifMatch?: string;
-  readonly caller: string;
+  readonly by: Actor;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function putAssignment(
       manifestSha256: release.manifestSha256,
       custom: JSON.stringify(customOf(request.put)),
       assigned: context.clock.now(),
-      assignedBy: request.caller,
+      assignedBy: request.by.name,
     };
     // The same again is no change: a repeated request is answered alike and signs nothing.
     if (before !== undefined && before.release === asked.release && before.custom === asked.custom) {
@@ -81,9 +83,34 @@ export async function putAssignment(
       await checkUnchanged(inside, request.device, before);
       await inside.putAssignment(row);
       await storeDirectorSet(inside, director.value.before, after, row.assigned);
+      await record(inside, request.by, row.assigned, {
+        act: 'assignment.set',
+        subject: { device: row.device, product: row.product },
+        before: before === undefined ? undefined : factsOf(before),
+        after: factsOf(row),
+      });
     });
     return ok(assignmentView(row));
   });
+}
+
+/** Every knob of an assignment, so that the old value stands beside the new one. */
+function factsOf(row: Omit<AssignmentRow, 'revision'>): AuditFacts {
+  const { rollout, window, bytesPerSecondMax, consentRequired } = parseCustom(row.custom);
+  return {
+    release: row.release,
+    manifestSha256: row.manifestSha256,
+    rollout,
+    consentRequired,
+    ...(bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax }),
+    ...(window === undefined
+      ? {}
+      : {
+          windowFromMinute: window.fromMinute,
+          windowToMinute: window.toMinute,
+          windowDays: window.days.map(String),
+        }),
+  };
 }
 
 /** Throws `Raced` when another assignment stands by now. */
@@ -174,6 +201,7 @@ export async function removeAssignment(
   context: Context,
   device: string,
   ifMatch: string | undefined,
+  by: Actor,
 ): Promise<Result<true>> {
   return await context.locks.run(deviceOwner(device), async () => {
     const row = await context.store.assignment(device);
@@ -189,6 +217,8 @@ export async function removeAssignment(
       await checkUnchanged(store, device, row);
       await store.removeAssignment(device);
       await storeDirectorSet(store, before, after.value, at.now);
+      const subject = { device, product: row.product };
+      await record(store, by, at.now, { act: 'assignment.remove', subject, before: factsOf(row) });
     });
     return ok(true);
   });

@@ -19,6 +19,7 @@ import {
 } from '../core/restoration.ts';
 import { directorOwner, imageOwner } from '../core/versions.ts';
 import type { MissingRow, StoreParts } from '../ports/store.ts';
+import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { directorName } from './director.ts';
 
@@ -79,16 +80,35 @@ export async function suspicionsIn(store: StoreParts, name: string): Promise<Sus
   });
 }
 
+/** Names in the entry of a dismissal; the number of all stands beside them. */
+const devicesShownMax = 16;
+
 /**
  * A person's word that devices lied: these devices are not heard again until what they claimed is handed back.
  * What a signed file proves cannot be dismissed.
  */
-export async function dismiss(context: Context, name: string, role: string): Promise<Result<true>> {
+export async function dismiss(
+  context: Context,
+  name: string,
+  role: string,
+  by: Actor,
+): Promise<Result<true>> {
   const { store } = context;
   const proven = (await store.missing(name)).find((row) => row.role === role);
   const claims = (await store.claims(name)).filter((claim) => claim.role === role);
   if (claims.some(({ dismissed }) => dismissed === undefined)) {
-    await store.dismissClaims(name, role, context.clock.now());
+    const now = context.clock.now();
+    const standing = claims.filter(({ dismissed }) => dismissed === undefined);
+    const devices = standing.slice(0, devicesShownMax).map(({ device }) => device);
+    const versions = standing.map(({ version }) => version);
+    await store.transaction(async (inside) => {
+      await inside.dismissClaims(name, role, now);
+      await record(inside, by, now, {
+        act: 'recovery.dismiss',
+        subject: { ...(name === directorName ? {} : { product: name }), role },
+        before: { claims: standing.length, highest: Math.max(...versions), devices },
+      });
+    });
     if (proven === undefined) return ok(true);
   }
   if (proven === undefined) return fail('API_NOT_FOUND', `no file of ${role} is missing`, 'role');

@@ -1,5 +1,5 @@
 /** What every act of the server works with: its ports, and the little that is kept in memory. */
-import type { UtcSeconds } from '@airlock/trust';
+import type { Signer, UtcSeconds } from '@airlock/trust';
 import type { Locks } from '../core/locks.ts';
 import type { Rates } from '../core/rates.ts';
 import type { TimestampDesk } from '../core/timestamps.ts';
@@ -12,6 +12,8 @@ export interface Context {
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly timestamps: TimestampDesk;
+  /** Signs checkpoints of the audit log: with the key that policies name, and the next one while keys change. */
+  readonly auditSigners: () => readonly Signer[];
   readonly locks: Locks;
   readonly rates: {
     /** Of a device's set and a product's snapshot, signed anew because a device claims a newer one. */

@@ -9,6 +9,7 @@ import {
   publicKeyJson,
   readEnvelopeUnverified,
   type Result,
+  sha256Hex,
   type DeviceRecord,
   trustLimits,
   verifyDeviceRecord,
@@ -19,6 +20,7 @@ import { certificateDevice, certificateSha256 } from '../core/certificate.ts';
 import { deviceOwner } from '../core/versions.ts';
 import { type DeviceRow, Raced, type StoredReport } from '../ports/store.ts';
 import { assignmentView } from './assignments.ts';
+import { type Actor, record as recordAct } from './audit.ts';
 import type { Context } from './context.ts';
 import { storeDirectorSet } from './director.ts';
 import { loadDirector, loadImage } from './repositories.ts';
@@ -27,6 +29,7 @@ import { loadDirector, loadImage } from './repositories.ts';
 export async function createDevice(
   context: Context,
   request: DeviceCreate,
+  by: Actor,
 ): Promise<Result<{ readonly created: boolean; readonly view: DeviceView }>> {
   const verified = await verifyRecord(context, request.record);
   if (!verified.ok) return verified;
@@ -55,7 +58,7 @@ export async function createDevice(
       return fail('API_CONFLICT', `device ${row.device} exists with other data`, 'record');
     }
     if (held === undefined) {
-      const added = await addDevice(context, row);
+      const added = await addDevice(context, row, by);
       if (!added.ok) return added;
     }
     const view = await deviceView(context, row.device);
@@ -92,7 +95,7 @@ function readCertificate(pem: string, device: string): Result<string> {
 }
 
 /** A device begins with an empty set of its own, so that its first check-in is complete. */
-async function addDevice(context: Context, row: DeviceRow): Promise<Result<true>> {
+async function addDevice(context: Context, row: DeviceRow, by: Actor): Promise<Result<true>> {
   if (context.store.deviceByCertificate(row.certificateSha256) !== undefined) {
     return fail('API_CONFLICT', 'the certificate belongs to another device', 'certificate');
   }
@@ -105,8 +108,22 @@ async function addDevice(context: Context, row: DeviceRow): Promise<Result<true>
   await context.store.transaction(async (store) => {
     await store.addDevice(row);
     await storeDirectorSet(store, before, after.value, at.now);
+    const { device, product, certificateSha256: certificate, logKey } = row;
+    await recordAct(store, by, at.now, {
+      act: 'device.register',
+      subject: { device, product },
+      after: {
+        ...recordFacts(row),
+        certificateSha256: certificate,
+        logKeySha256: sha256Hex(Buffer.from(logKey)),
+      },
+    });
   });
   return ok(true);
+}
+
+function recordFacts({ record: envelope, recordNumber }: Pick<DeviceRow, 'record' | 'recordNumber'>) {
+  return { record: recordNumber, recordSha256: sha256Hex(Buffer.from(envelope)) };
 }
 
 /** Replaces a device's record by one with a higher number; it travels to the device in its next check-in. */
@@ -114,6 +131,7 @@ export async function putRecord(
   context: Context,
   device: string,
   envelope: string,
+  by: Actor,
 ): Promise<Result<DeviceView>> {
   const verified = await verifyRecord(context, envelope);
   if (!verified.ok) return verified;
@@ -132,6 +150,12 @@ export async function putRecord(
       await context.store.transaction(async (store) => {
         if ((await store.device(device))?.recordNumber !== held.recordNumber) throw new Raced();
         await store.setRecord(device, envelope, number);
+        await recordAct(store, by, context.clock.now(), {
+          act: 'device.record',
+          subject: { device, product: held.product },
+          before: recordFacts(held),
+          after: recordFacts({ record: envelope, recordNumber: number }),
+        });
       });
     }
     return await deviceView(context, device);
@@ -139,10 +163,20 @@ export async function putRecord(
 }
 
 /** From now on the device's connections end without an answer. */
-export async function revokeDevice(context: Context, device: string): Promise<Result<true>> {
+export async function revokeDevice(context: Context, device: string, by: Actor): Promise<Result<true>> {
   const held = await context.store.device(device);
   if (held === undefined) return fail('API_NOT_FOUND', `there is no device ${device}`, 'device');
-  if (held.revoked === undefined) await context.store.revoke(device, context.clock.now());
+  if (held.revoked !== undefined) return ok(true);
+  const now = context.clock.now();
+  await context.store.transaction(async (store) => {
+    await store.revoke(device, now);
+    await recordAct(store, by, now, {
+      act: 'device.revoke',
+      subject: { device, product: held.product },
+      before: { revoked: false },
+      after: { revoked: true },
+    });
+  });
   return ok(true);
 }
 

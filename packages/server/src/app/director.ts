@@ -5,6 +5,7 @@ import {
   ok,
   readRole,
   type Result,
+  sha256Hex,
   trustLimits,
   verifyRoleFile,
 } from '@airlock/trust';
@@ -13,6 +14,7 @@ import { type DirectorRepository, rootViewOf } from '../core/files.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { deviceOwner, directorOwner, lifeSeconds } from '../core/versions.ts';
 import { type AssignmentRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
+import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { parseCustom } from './custom.ts';
 import { loadDirector } from './repositories.ts';
@@ -31,6 +33,7 @@ export async function directorRootVersion(context: Context): Promise<number> {
 export async function postDirectorRoot(
   context: Context,
   file: string,
+  by: Actor,
 ): Promise<Result<{ readonly rootVersion: number }>> {
   const read = readDirectorRoot(file);
   if (!read.ok) return read;
@@ -63,9 +66,19 @@ export async function postDirectorRoot(
       await store.addRole(directorOwner, root, now);
       await store.expireDeviceSets(now);
       await store.removeClaims(directorName, 'root', root.version);
+      await record(store, by, now, {
+        act: 'director.root',
+        subject: { role: 'root', version: root.version },
+        before: current === undefined ? undefined : rootFacts(current),
+        after: rootFacts(root),
+      });
     });
     return ok({ rootVersion: root.version });
   });
+}
+
+function rootFacts({ version, file }: RoleFile) {
+  return { version, sha256: sha256Hex(Buffer.from(file)) };
 }
 
 function readDirectorRoot(file: string): Result<RoleFile> {

@@ -18,6 +18,7 @@ import { imageOwner } from '../core/versions.ts';
 import { wasWithdrawn } from '../core/withdrawals.ts';
 import type { MissingRow, ProductRow, ReleaseRow } from '../ports/store.ts';
 import { missingIn, suspicionsIn } from './claims.ts';
+import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { loadImage } from './repositories.ts';
 
@@ -26,6 +27,7 @@ export async function createProduct(
   context: Context,
   product: string,
   root: string,
+  by: Actor,
 ): Promise<Result<{ readonly created: boolean; readonly view: ProductView }>> {
   const presented = readPresented(product, 'root', root);
   if (!presented.ok) return presented;
@@ -55,6 +57,9 @@ export async function createProduct(
         await store.addProduct(product, now);
         await store.addNumber(product, 'root', 1, presented.value.signedSha256);
         await store.addRole(imageOwner(product), { role: 'root', version: 1, file: root }, now);
+        const demo = rootViewOf(root).image?.demo === true;
+        const after = { root: 1, rootSha256: sha256Hex(Buffer.from(root)), demo };
+        await record(store, by, now, { act: 'product.create', subject: { product }, after });
       });
     }
     const view = await productView(context, product);
@@ -102,6 +107,7 @@ export async function putPolicy(
   product: string,
   sha256: string,
   bytes: Uint8Array,
+  by: Actor,
 ): Promise<Result<true>> {
   if ((await context.store.product(product)) === undefined) {
     return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
@@ -113,14 +119,19 @@ export async function putPolicy(
   if (policy.value.product !== product) {
     return fail('OTA_WRONG_BINDING', `the policy is for product ${policy.value.product}`, 'product');
   }
-  await context.store.addDocument({ sha256, product, text: Buffer.from(bytes).toString() });
+  if ((await context.store.document(product, sha256)) !== undefined) return ok(true);
+  await context.store.transaction(async (store) => {
+    await store.addDocument({ sha256, product, text: Buffer.from(bytes).toString() });
+    const act = { act: 'policy.store', subject: { product }, after: { sha256 } } as const;
+    await record(store, by, context.clock.now(), act);
+  });
   return ok(true);
 }
 
 /** Stores a release: its manifest, whose images are here already. The same manifest again changes nothing. */
 export async function createRelease(
   context: Context,
-  request: { readonly product: string; readonly manifest: string; readonly caller: string },
+  request: { readonly product: string; readonly manifest: string; readonly by: Actor },
 ): Promise<Result<{ readonly created: boolean; readonly view: ReleaseView }>> {
   const { product } = request;
   const bytes = Buffer.from(request.manifest);
@@ -146,13 +157,20 @@ export async function createRelease(
     name: manifest.value.name,
     safetyClass: manifest.value.safetyClass,
     created: context.clock.now(),
-    createdBy: request.caller,
+    createdBy: request.by.name,
   };
   const answer = await context.store.transaction(async (store) => {
     const held = await store.release(product, row.version);
     if (held !== undefined) return held;
     await store.addDocument({ sha256: row.manifestSha256, product, text: request.manifest });
     await store.addRelease(row);
+    const { version, manifestSha256, name, safetyClass, created } = row;
+    const { emergency, change } = manifest.value;
+    await record(store, request.by, created, {
+      act: 'release.create',
+      subject: { product, release: version },
+      after: { manifestSha256, name, safetyClass, emergency, changeRecord: change.record },
+    });
     return undefined;
   });
   if (answer !== undefined && answer.manifestSha256 !== row.manifestSha256) {
@@ -206,11 +224,12 @@ export async function putImage(
   sha256: string,
   bytes: AsyncIterable<Uint8Array>,
   bytesMax: number,
+  by: Actor,
 ): Promise<Result<{ readonly length: number; readonly created: boolean }>> {
   const put = await context.blobs.put(sha256, bytes, bytesMax);
   switch (put.kind) {
     case 'stored':
-      await context.store.addImage(sha256, put.length, context.clock.now());
+      await noteImage(context, sha256, put.length, by);
       return ok({ length: put.length, created: put.created });
     case 'wrong-hash':
       return fail('API_HASH', `the body has hash ${put.sha256}`, 'sha256');
@@ -221,4 +240,19 @@ export async function putImage(
     default:
       return fail('API_DISK_FULL', 'no space is left for the image; nothing was stored', 'body');
   }
+}
+
+/** A blob whose row was lost with a power cut is noted by the next upload. */
+async function noteImage(
+  { store, clock }: Context,
+  sha256: string,
+  length: number,
+  by: Actor,
+): Promise<void> {
+  if ((await store.image(sha256)) !== undefined) return;
+  const now = clock.now();
+  await store.transaction(async (inside) => {
+    await inside.addImage(sha256, length, now);
+    await record(inside, by, now, { act: 'image.store', subject: { image: sha256 }, after: { length } });
+  });
 }

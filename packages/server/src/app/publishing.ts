@@ -18,8 +18,11 @@ import { lostBySigner, missingFileName, missingMessage, onlyTakesBack } from '..
 import { imageOwner, lifeSeconds } from '../core/versions.ts';
 import { type ProposalRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
 import { missingIn } from './claims.ts';
+import type { Actor } from './audit.ts';
 import type { Context } from './context.ts';
+import { recordPublished, recordSigning, type Signing } from './publishing-acts.ts';
 import { loadImage, policyOf } from './repositories.ts';
+import { checkAuditLog, takeStatements } from './statements.ts';
 
 /** Where a role stands after an act. */
 export interface RoleStatus {
@@ -43,10 +46,12 @@ export interface ProposalRequest {
   /** The version that the signer's machine verified last. */
   readonly previous?: number;
   readonly ifMatch?: string;
-  readonly caller: string;
+  /** DSSE envelopes: one for each new signature of a function's role. */
+  readonly statements?: readonly string[];
+  readonly by: Actor;
 }
 
-const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
+export const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
   `"${row.version}.${row.revision}"`;
 
 /** Takes a role file with at least one valid signature; publishes when it is enough. See the error table for codes. */
@@ -63,7 +68,7 @@ export async function putProposal(context: Context, request: ProposalRequest): P
     const fits = await checkNumber(context, published, presented.value, open, request);
     if (!fits.ok) return fits;
     if (fits.value !== undefined) return ok(fits.value);
-    const needs = await checkNeeds(context.store, product, presented.value);
+    const needs = await checkNeeds(context, product, presented.value);
     if (!needs.ok) return needs;
     const same = open !== undefined && signedSha256(product, open) === presented.value.signedSha256;
     const proposals = await context.store.proposals(product);
@@ -71,18 +76,33 @@ export async function putProposal(context: Context, request: ProposalRequest): P
     if (!delegators.ok) return delegators;
     const counted = countSignatures(presented.value, same ? open.file : undefined, delegators.value);
     if (!counted.ok) return counted;
+    const { signedBy } = counted.value;
+    const taken = await takeStatements(context, {
+      product,
+      presented: presented.value,
+      published,
+      delegators: delegators.value,
+      signedBy,
+      statements: request.statements ?? [],
+    });
+    if (!taken.ok) return taken;
+    const before = same ? countHeld(open.file, role, delegators.value) : undefined;
+    const known = before?.ok === true ? before.value.signedBy : [];
     const row: ProposalRow = {
       product,
       role,
       version: presented.value.version,
       revision: (open?.revision ?? 0) + 1,
       file: counted.value.file,
-      proposedBy: same ? open.proposedBy : request.caller,
+      proposedBy: same ? open.proposedBy : request.by.name,
       proposed: same ? open.proposed : context.clock.now(),
     };
     // A withdrawal that claims could not hold back must not take along what they do.
     const others = held.value === 'alone' ? [] : proposals.filter((other) => other.role !== role);
-    return await storeAndPublish(context, published, row, { signed: presented.value.signedSha256, others });
+    const keyIds = signedBy.filter((keyId) => !known.includes(keyId));
+    const { signedSha256: signed } = presented.value;
+    const signing = { product, row, signedSha256: signed, keyIds, statements: taken.value };
+    return await storeAndPublish(context, published, row, { signing, by: request.by, others });
   });
 }
 
@@ -138,7 +158,7 @@ async function checkNumber(
   if (inForce !== undefined && version <= inForce.version) {
     const now = readPresented(product, role, inForce.file);
     if (version === inForce.version && now.ok && now.value.signedSha256 === presented.signedSha256) {
-      return ok(publishedStatus(published, inForce, request.caller, context.clock.now()));
+      return ok(publishedStatus(published, inForce, request.by.name, context.clock.now()));
     }
     const message = `${role} ${version} is not above the published version ${inForce.version}`;
     return fail('API_VERSION_USED', message, 'signed.version');
@@ -167,14 +187,14 @@ async function checkNumber(
 }
 
 /** What a role refers to must be here, or devices would be sent after files that nobody serves. */
-async function checkNeeds(store: StoreParts, product: string, presented: Presented): Promise<Result<true>> {
+async function checkNeeds(context: Context, product: string, presented: Presented): Promise<Result<true>> {
+  const { store } = context;
   const { view } = presented;
-  if (view.kind === 'targets' && (await store.document(product, view.policy.sha256)) === undefined) {
-    return fail(
-      'API_MISSING_FILE',
-      `upload the policy ${view.policy.sha256} first`,
-      'signed.targets.policy.json',
-    );
+  if (view.kind === 'targets') {
+    const policy = await store.document(product, view.policy.sha256);
+    if (policy !== undefined) return await checkAuditLog(context, policy);
+    const message = `upload the policy ${view.policy.sha256} first`;
+    return fail('API_MISSING_FILE', message, 'signed.targets.policy.json');
   }
   if (view.kind === 'function') {
     for (const { version, sha256 } of view.releases) {
@@ -205,14 +225,19 @@ function delegatorsOf(
   return fail('API_NOT_PUBLISHED', `${published.product} has no targets yet that name ${role}`, 'role');
 }
 
+interface How {
+  readonly signing: Signing;
+  readonly by: Actor;
+}
+
 async function storeAndPublish(
   context: Context,
   published: ImageRepository,
   row: ProposalRow,
-  { signed, others }: { readonly signed: string; readonly others: readonly ProposalRow[] },
+  { others, ...how }: How & { readonly others: readonly ProposalRow[] },
 ): Promise<Result<RoleStatus>> {
   const outcome = await attempt(context, published, row, others);
-  await commit(context, published, row, signed, outcome);
+  await commit(context, published, row, how, outcome);
   const counted = countIn(row, outcome.after ?? published, [...others, row]);
   const state = outcome.after !== undefined ? 'published' : counted.enough ? 'blocked' : 'open';
   const { problem } = outcome;
@@ -234,7 +259,7 @@ interface Outcome {
 }
 
 /** Tries the one role, then all that are open together: a change of keys needs both sides at once. */
-async function attempt(
+export async function attempt(
   context: Context,
   published: ImageRepository,
   row: ProposalRow,
@@ -275,7 +300,7 @@ function rehearseAll(
   return ok(true);
 }
 
-function countIn(row: RoleFile, published: ImageRepository, changes: readonly RoleFile[]): Counted {
+export function countIn(row: RoleFile, published: ImageRepository, changes: readonly RoleFile[]): Counted {
   const none: Counted = { file: row.file, signedBy: [], threshold: 1, enough: false };
   const delegators = delegatorsOf(row.role, published, changes);
   if (!delegators.ok) return none;
@@ -288,18 +313,21 @@ async function commit(
   context: Context,
   published: ImageRepository,
   row: ProposalRow,
-  signed: string,
+  { signing, by }: How,
   outcome: Outcome,
 ): Promise<void> {
   const { product } = row;
+  const now = context.clock.now();
   await context.store.transaction(async (store) => {
-    await store.addNumber(product, row.role, row.version, signed);
+    await store.addNumber(product, row.role, row.version, signing.signedSha256);
+    await recordSigning(store, by, now, signing);
     if (outcome.after === undefined) {
       await raise(store, published);
       return await store.putProposal(row);
     }
     for (const change of outcome.changes) await store.removeProposal(product, change.role);
-    await writeAfter(store, published, outcome.after, outcome.changes, context.clock.now());
+    await recordPublished(store, by, now, published, outcome.changes);
+    await writeAfter(store, published, outcome.after, outcome.changes, now);
   });
 }
 
@@ -345,52 +373,4 @@ function publishedStatus(
     proposedBy: caller,
     proposed: now,
   };
-}
-
-/** Every open proposal of a product, with why it waits. */
-export async function listProposals(
-  context: Context,
-  product: string,
-): Promise<Result<readonly RoleStatus[]>> {
-  const published = await loadImage(context.store, product);
-  if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
-  const rows = await context.store.proposals(product);
-  const statuses: RoleStatus[] = [];
-  for (const row of rows) {
-    const counted = countIn(row, published, rows);
-    const others = rows.filter((other) => other !== row);
-    const { problem } = counted.enough ? await attempt(context, published, row, others) : {};
-    statuses.push({
-      ...row,
-      state: counted.enough ? 'blocked' : 'open',
-      signedBy: counted.signedBy,
-      threshold: counted.threshold,
-      ...(problem === undefined ? {} : { problem }),
-      etag: proposalEtag(row),
-    });
-  }
-  return ok(statuses);
-}
-
-/** Takes an open proposal away; its number stays used. */
-export async function removeProposal(
-  context: Context,
-  request: { readonly product: string; readonly role: string; readonly ifMatch?: string },
-): Promise<Result<true>> {
-  const { product, role, ifMatch } = request;
-  return await context.locks.run(imageOwner(product), async () => {
-    const before = await context.store.product(product);
-    const open = await context.store.proposal(product, role);
-    if (before === undefined || open === undefined)
-      return fail('API_NOT_FOUND', `${role} has no open proposal`, 'role');
-    if (ifMatch !== proposalEtag(open)) {
-      const code = ifMatch === undefined ? 'API_PRECONDITION_REQUIRED' : 'API_PRECONDITION';
-      return fail(code, `removing the proposal needs If-Match: ${proposalEtag(open)}`, 'if-match');
-    }
-    await context.store.transaction(async (store) => {
-      await raise(store, before);
-      await store.removeProposal(product, role);
-    });
-    return ok(true);
-  });
 }

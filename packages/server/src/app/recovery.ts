@@ -10,11 +10,14 @@ import { countHeld, countSignatures, type Presented, readPresented } from '../co
 import { rehearse, withChanges } from '../core/publication.ts';
 import { noteMissing, stillMissing } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
-import type { MissingRow, ProposalRow, RoleFile } from '../ports/store.ts';
+import type { MissingRow, ProposalRow, RoleFile, StoreParts } from '../ports/store.ts';
+import { type Actor, record } from './audit.ts';
 import { missingIn } from './claims.ts';
 import type { Context } from './context.ts';
+import { recordPublished } from './publishing-acts.ts';
 import { raise, versionsOf, writeAfter } from './publishing.ts';
 import { loadImage, policyOf } from './repositories.ts';
+import { type TakenStatement, takeStatements } from './statements.ts';
 
 export interface HandBack {
   /** Files that are still missing; empty: the product publishes again. */
@@ -35,7 +38,8 @@ export async function handBack(
     readonly product: string;
     readonly role: string;
     readonly file: string;
-    readonly caller: string;
+    readonly statements?: readonly string[];
+    readonly by: Actor;
   },
 ): Promise<Result<HandBack>> {
   const { product, role } = request;
@@ -67,18 +71,30 @@ export async function handBack(
       return fail('OTA_BAD_SIGNATURE', message, 'file');
     }
     if (role === 'root' && version > known + 1) {
-      return await proveRoots(context, before, presented.value, rows);
+      return await proveRoots(context, before, presented.value, { rows, by: request.by });
     }
+    const statements = await takeStatements(context, {
+      product,
+      presented: presented.value,
+      published: before,
+      delegators,
+      signedBy: counted.value.signedBy,
+      statements: request.statements ?? [],
+      past: rows.some((lost) => lost.role === role) ? 'excused' : 'needed',
+    });
+    if (!statements.ok) return statements;
     const row: ProposalRow = {
       product,
       role,
       version,
       revision: 1,
       file: counted.value.file,
-      proposedBy: request.caller,
+      proposedBy: request.by.name,
       proposed: context.clock.now(),
     };
-    return await settle(context, before, { row, signedSha256: presented.value.signedSha256, waiting, rows });
+    const signedSha256 = presented.value.signedSha256;
+    const returned = { row, signedSha256, waiting, rows, statements: statements.value, by: request.by };
+    return await settle(context, before, returned);
   });
 }
 
@@ -95,13 +111,19 @@ async function proveRoots(
   context: Context,
   before: ImageRepository,
   presented: Presented,
-  rows: readonly MissingRow[],
+  { rows, by }: { readonly rows: readonly MissingRow[]; readonly by: Actor },
 ): Promise<Result<HandBack>> {
   const { product } = before;
   const { role, version } = presented;
-  const claim: MissingRow = { role, version, evidence: 'signer', since: context.clock.now() };
-  const row = noteMissing(rows, claim);
-  if (row !== undefined) await context.store.putMissing(product, row);
+  const now = context.clock.now();
+  const row = noteMissing(rows, { role, version, evidence: 'signer', since: now });
+  if (row !== undefined) {
+    await context.store.transaction(async (store) => {
+      await store.putMissing(product, row);
+      const after = { proves: version, missing: row.version };
+      await record(store, by, now, { act: 'recovery.hand-back', subject: { product, role }, after });
+    });
+  }
   return ok({ missing: await missingIn(context.store, product), versions: versionsOf(before) });
 }
 
@@ -125,6 +147,8 @@ interface Returned {
   readonly signedSha256: string;
   readonly waiting: readonly ProposalRow[];
   readonly rows: readonly MissingRow[];
+  readonly statements: readonly TakenStatement[];
+  readonly by: Actor;
 }
 
 /** Keeps the file; publishes everything that was handed back once nothing is missing any more. */
@@ -146,6 +170,7 @@ async function settle(
   if (missing.length > 0) {
     await context.store.transaction(async (store) => {
       await raise(store, before);
+      await noteReturn(store, now, before, returned);
       await store.addNumber(product, row.role, row.version, signedSha256);
       // A root alone may come into force: the next one is judged by it.
       if (row.role === 'root') {
@@ -163,6 +188,8 @@ async function settle(
   const rehearsed = after.value.snapshot === undefined ? ok(true) : rehearse(before, after.value, at);
   if (!rehearsed.ok) return rehearsed;
   await context.store.transaction(async (store) => {
+    await noteReturn(store, now, before, returned);
+    await recordPublished(store, returned.by, now, before, changes);
     await store.addNumber(product, row.role, row.version, signedSha256);
     for (const change of changes) await store.removeProposal(product, change.role);
     for (const { role } of rows) await store.removeMissing(product, role);
@@ -171,6 +198,25 @@ async function settle(
     await writeAfter(store, before, after.value, changes, now);
   });
   return ok({ missing: [], versions });
+}
+
+/** The entry of what was handed back. Its statements are kept with it: when they were made, this log cannot say. */
+async function noteReturn(
+  store: StoreParts,
+  now: number,
+  before: ImageRepository,
+  { row, signedSha256, statements, by }: Returned,
+): Promise<void> {
+  const { product, role, version } = row;
+  const known = versionsOf(before).get(role);
+  const entry = await record(store, by, now, {
+    act: 'recovery.hand-back',
+    subject: { product, role, version },
+    before: known === undefined ? undefined : { version: known },
+    after: { signedSha256, statements: statements.map(({ sha256 }) => sha256) },
+  });
+  for (const { statement: _, sha256: __, ...rest } of statements)
+    await store.addStatement({ ...rest, entry });
 }
 
 function isComplete(row: ProposalRow, before: ImageRepository, all: readonly ProposalRow[]): boolean {

@@ -9,6 +9,7 @@
  */
 import type { UtcSeconds } from '@airlock/trust';
 import type { DeviceReport, LogEntry } from '@airlock/protocol';
+import type { AuditStore } from './audit-store.ts';
 
 /** Thrown to undo a transaction, by the store or inside it: somebody else changed the same thing meanwhile. */
 export class Raced extends Error {
@@ -257,7 +258,8 @@ export interface StoreParts
     ReleaseStore,
     DeviceStore,
     ReportStore,
-    TokenStore {}
+    TokenStore,
+    AuditStore {}
 
 export interface Store extends StoreParts {
   transaction<T>(work: (store: StoreParts) => Promise<T>): Promise<T>;

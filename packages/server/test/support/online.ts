@@ -35,5 +35,21 @@ export async function makeOnline(config: ServerConfig, sealed: boolean) {
       return found.length < threshold ? undefined : found;
     },
   };
-  return { online, options: sealed ? {} : { keyring } };
+  if (sealed) {
+    const made = await makeOnlineKeys(
+      path.join(config.folder, 'online-keys'),
+      'a long test passphrase',
+      'audit',
+    );
+    const key = made.ok ? made.value['checkpoint'] : undefined;
+    if (key === undefined) throw new Error('no audit key');
+    return { online, options: {}, audit: key };
+  }
+  const audit = makeSigner();
+  signers.set(audit.publicKey.keyId, audit);
+  return {
+    online,
+    options: { keyring: { ring: keyring, audit: () => [audit.publicKey] } },
+    audit: audit.publicKey,
+  };
 }

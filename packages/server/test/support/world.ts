@@ -24,10 +24,12 @@ import { hashToken, tokenText } from '../../src/core/permissions.ts';
 import { type ServerOptions, withStore } from '../../src/server.ts';
 import { permissions } from '@airlock/protocol';
 import type { Facts } from '../../src/adapters/logger.ts';
+import type { LogIdentity } from '@airlock/audit';
 import { type Authority, makeAuthority } from './certificates.ts';
 import type { Release } from './making.ts';
 import { product, type TestDevice } from './names.ts';
 import { makeOnline, makeSigner } from './online.ts';
+import { statementsFor } from './stating.ts';
 
 export { makeSigner } from './online.ts';
 
@@ -94,6 +96,8 @@ export interface World {
       Signer
     >
   >;
+  /** The audit log that the policy names. */
+  readonly audit: LogIdentity;
   readonly online: Readonly<Record<'director' | 'image', Readonly<Record<string, PublicKey>>>>;
   readonly clock: { moved: number; now(): number };
   server: RunningServer;
@@ -133,7 +137,7 @@ export async function makeWorld({ sealed = false, adapt, data }: WorldOptions = 
   const token = tokenText(Buffer.alloc(32, 7));
   const row = { name: 'tester', sha256: hashToken(token), permissions: Object.keys(permissions) };
   await withStore(config, async (store) => await store.putToken(row, 1_700_000_000));
-  const { online, options: ports } = await makeOnline(config, sealed);
+  const { online, options: ports, audit } = await makeOnline(config, sealed);
   const startOptions = { ...ports, ...(adapt === undefined ? {} : { adapt }) };
   const clock = { moved: 0, now: () => Math.floor(Date.now() / 1000) + clock.moved };
   const world: World = {
@@ -152,6 +156,7 @@ export async function makeWorld({ sealed = false, adapt, data }: WorldOptions = 
       directorRoot: makeSigner(),
     },
     online,
+    audit: { origin: `airlock-audit/${audit.keyId.slice(0, 32)}`, key: audit },
     server: await start(config, clock, startOptions),
     async people(method, url, options = {}) {
       const headers = { authorization: `Bearer ${token}`, ...options.headers };
@@ -256,6 +261,8 @@ function policyBytes(world: World): Uint8Array {
     classes: { C: { engineering: 1, quality: 1 } },
     markets: { us: {} },
     holders: [holder(engineering, 'engineering'), holder(quality, 'quality')],
+    auditKey: publicKeyJson(world.audit.key),
+    auditOrigin: world.audit.origin,
     secureBootRevoked: [],
   };
   return encodePolicy(policy);
@@ -310,14 +317,18 @@ export async function must(answer: Promise<Answer>, status: number): Promise<Ans
 
 export const upload = { 'content-type': 'application/octet-stream' };
 
+/** Presents a role; one of a function comes with the statement of whoever signed it. */
 export async function propose(
   world: World,
   role: string,
   file: string,
   more: Record<string, unknown> = {},
 ): Promise<Answer> {
+  const statements =
+    role === 'engineering' || role === 'quality' ? await statementsFor(world, role, file) : [];
+  const stated = statements.length === 0 ? {} : { statements };
   return await world.people('PUT', `/api/v1/products/${product}/proposals/${role}`, {
-    body: { file, ...more },
+    body: { file, ...stated, ...more },
   });
 }
 

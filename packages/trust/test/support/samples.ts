@@ -66,6 +66,7 @@ export function samplePolicy(changes: Partial<Policy> = {}): Policy {
       holder(signers.quality2, 'q2', 'quality'),
     ],
     auditKey: publicKeyJson(signers.root1.publicKey),
+    auditOrigin: 'updates.example/audit',
     secureBootRevoked: ['key-2019'],
     ...changes,
   };

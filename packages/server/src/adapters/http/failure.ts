@@ -2,6 +2,7 @@
  * How both listeners say no: `{code, message, field}` with the status of the code's table. Never a stack, a path of
  * this machine, or a secret.
  */
+import { auditErrors } from '@airlock/audit';
 import { apiCodes } from '@airlock/protocol';
 import type { ErrorEntry, Failure, Result } from '@airlock/trust';
 import { trustErrors } from '@airlock/trust';
@@ -12,7 +13,9 @@ import type { Logger } from '../logger.ts';
 /** Statuses of trust's codes at the server: the request was understood and its content is refused. */
 const refusedStatus = 422;
 
-const entries: ReadonlyMap<string, ErrorEntry> = new Map(Object.entries({ ...trustErrors, ...apiCodes }));
+const entries: ReadonlyMap<string, ErrorEntry> = new Map(
+  Object.entries({ ...trustErrors, ...auditErrors, ...apiCodes }),
+);
 
 function statusOf(code: string): number {
   return entries.get(code)?.httpStatus ?? (entries.has(code) ? refusedStatus : 500);

@@ -38,7 +38,7 @@ function rows(limit: string | undefined): number {
 }
 
 export function addDeviceRoutes(people: People): void {
-  const { app, context } = people;
+  const { app, context, actorOf } = people;
   const read = { permission: 'devices:read' } as const;
   const write = { permission: 'devices:write' } as const;
   app.get(
@@ -61,7 +61,7 @@ export function addDeviceRoutes(people: People): void {
       schema: { body: DeviceCreate, response: { 200: DeviceView, 201: DeviceView, ...refusals } },
     },
     async (request, reply) => {
-      const made = await createDevice(context, request.body);
+      const made = await createDevice(context, request.body, actorOf(request));
       if (!made.ok) return sendFailure(reply, made.error);
       return reply.code(made.value.created ? 201 : 200).send(made.value.view);
     },
@@ -72,14 +72,16 @@ export function addDeviceRoutes(people: People): void {
       config: write,
       schema: { params: DeviceParams, body: RecordPut, response: { 200: DeviceView, ...refusals } },
     },
-    async (request, reply) =>
-      sendResult(reply, await putRecord(context, request.params.device, request.body.record)),
+    async (request, reply) => {
+      const { device } = request.params;
+      return sendResult(reply, await putRecord(context, device, request.body.record, actorOf(request)));
+    },
   );
   app.delete(
     '/api/v1/devices/:device',
     { config: write, schema: { params: DeviceParams, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
-      const done = await revokeDevice(context, request.params.device);
+      const done = await revokeDevice(context, request.params.device, actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
     },
   );
@@ -87,7 +89,7 @@ export function addDeviceRoutes(people: People): void {
   addEvidenceRoutes(people);
 }
 
-function addAssignmentRoutes({ app, context, callerOf }: People): void {
+function addAssignmentRoutes({ app, context, actorOf }: People): void {
   const write = { permission: 'assignments:write' } as const;
   const params = DeviceParams;
   app.get(
@@ -111,8 +113,8 @@ function addAssignmentRoutes({ app, context, callerOf }: People): void {
     },
     async (request, reply) => {
       const { device } = request.params;
-      const caller = callerOf(request);
-      const done = await putAssignment(context, { device, put: request.body, ...ifMatchOf(request), caller });
+      const by = actorOf(request);
+      const done = await putAssignment(context, { device, put: request.body, ...ifMatchOf(request), by });
       if (!done.ok) return sendFailure(reply, done.error);
       return reply.header('etag', done.value.etag).send(done.value);
     },
@@ -121,7 +123,8 @@ function addAssignmentRoutes({ app, context, callerOf }: People): void {
     '/api/v1/devices/:device/assignment',
     { config: write, schema: { params, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
-      const done = await removeAssignment(context, request.params.device, ifMatchOf(request).ifMatch);
+      const { ifMatch } = ifMatchOf(request);
+      const done = await removeAssignment(context, request.params.device, ifMatch, actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
     },
   );

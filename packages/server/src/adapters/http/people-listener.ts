@@ -12,10 +12,11 @@ import { type Caller, demandPermission, identify } from '../../core/permissions.
 import type { Logger } from '../logger.ts';
 import { sendFailure } from './failure.ts';
 import { createListener, type Listener } from './listener.ts';
+import { addAuditRoutes } from './people-audit.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
-import type { People } from './people.ts';
+import { type People, reasonOf } from './people.ts';
 
 export interface PeopleListenerOptions {
   readonly context: Context;
@@ -46,7 +47,9 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
     // A route that names none is nobody's; only the answer "no such route" does.
     if (permission === undefined) return undefined;
     const allowed = demandPermission(caller.value, permission);
-    return allowed.ok ? undefined : sendFailure(reply, allowed.error);
+    if (!allowed.ok) return sendFailure(reply, allowed.error);
+    const reason = reasonOf(request);
+    return reason.ok ? undefined : sendFailure(reply, reason.error);
   });
   app.addHook('onResponse', async (request, reply) => {
     if (request.method === 'GET' || request.method === 'HEAD') return;
@@ -57,10 +60,13 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   const people: People = {
     app,
     context,
-    callerOf(request) {
+    actorOf(request) {
       const caller = callers.get(request);
-      if (caller === undefined) throw new Error('a request without a caller');
-      return caller.name;
+      const { permission } = request.routeOptions.config;
+      if (caller === undefined || permission === undefined) throw new Error('a request without a caller');
+      const reason = reasonOf(request);
+      const said = reason.ok && reason.value !== undefined ? { reason: reason.value } : {};
+      return { name: caller.name, permission, ...said };
     },
   };
   const open = { permission: 'public' } as const;
@@ -72,6 +78,7 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   addProductRoutes(people);
   addPublishingRoutes(people);
   addDeviceRoutes(people);
+  addAuditRoutes(people);
   await app.ready();
   return app;
 }

@@ -38,7 +38,7 @@ const PolicyParams = Type.Object({ product: Name, sha256: Sha256 }, strict);
 const Empty = Type.Null();
 
 export function addProductRoutes(people: People): void {
-  const { app, context } = people;
+  const { app, context, actorOf } = people;
   const read = { permission: 'products:read' } as const;
   app.get(
     '/api/v1/products',
@@ -57,7 +57,7 @@ export function addProductRoutes(people: People): void {
       schema: { body: ProductCreate, response: { 200: ProductView, 201: ProductView, ...refusals } },
     },
     async (request, reply) => {
-      const made = await createProduct(context, request.body.product, request.body.root);
+      const made = await createProduct(context, request.body.product, request.body.root, actorOf(request));
       if (!made.ok) return sendFailure(reply, made.error);
       return reply.code(made.value.created ? 201 : 200).send(made.value.view);
     },
@@ -66,7 +66,7 @@ export function addProductRoutes(people: People): void {
   addUploadRoutes(people);
 }
 
-function addReleaseRoutes({ app, context, callerOf }: People): void {
+function addReleaseRoutes({ app, context, actorOf }: People): void {
   const read = { permission: 'products:read' } as const;
   app.get(
     '/api/v1/products/:product/releases',
@@ -96,8 +96,8 @@ function addReleaseRoutes({ app, context, callerOf }: People): void {
     },
     async (request, reply) => {
       const { product } = request.params;
-      const caller = callerOf(request);
-      const made = await createRelease(context, { product, manifest: request.body.manifest, caller });
+      const by = actorOf(request);
+      const made = await createRelease(context, { product, manifest: request.body.manifest, by });
       if (!made.ok) return sendFailure(reply, made.error);
       return reply.code(made.value.created ? 201 : 200).send(made.value.view);
     },
@@ -105,7 +105,7 @@ function addReleaseRoutes({ app, context, callerOf }: People): void {
 }
 
 /** Bytes as they are, streamed: no multipart, nothing in memory. */
-function addUploadRoutes({ app, context }: People): void {
+function addUploadRoutes({ app, context, actorOf }: People): void {
   const write = { permission: 'releases:write' } as const;
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
@@ -119,7 +119,8 @@ function addUploadRoutes({ app, context }: People): void {
       },
       async (request, reply) => {
         const { sha256 } = request.params;
-        const put = await putImage(context, sha256, piecesOf(request.body), wireLimits.imageBytesMax);
+        const pieces = piecesOf(request.body);
+        const put = await putImage(context, sha256, pieces, wireLimits.imageBytesMax, actorOf(request));
         if (!put.ok) {
           // What still comes is read and dropped: closing on it would reset the connection, and the answer be lost.
           request.body?.resume();
@@ -138,7 +139,7 @@ function addUploadRoutes({ app, context }: People): void {
       async (request, reply) => {
         const bytes = await collect(piecesOf(request.body), wireLimits.policyBytesMax);
         const { product, sha256 } = request.params;
-        const put = await putPolicy(context, product, sha256, bytes);
+        const put = await putPolicy(context, product, sha256, bytes, actorOf(request));
         return put.ok ? reply.code(204).send(null) : sendFailure(reply, put.error);
       },
     );

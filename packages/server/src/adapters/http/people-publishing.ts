@@ -9,13 +9,15 @@ import {
   ProposalView,
   RoleFileText,
   RoleName,
+  StatementTexts,
   strict,
 } from '@airlock/protocol';
 import { formatInstant } from '@airlock/trust';
 import { Type } from 'typebox';
 import { directorName, directorRootVersion, postDirectorRoot } from '../../app/director.ts';
 import { missingView } from '../../app/products.ts';
-import { listProposals, putProposal, removeProposal, type RoleStatus } from '../../app/publishing.ts';
+import { listProposals, removeProposal } from '../../app/proposals.ts';
+import { putProposal, type RoleStatus } from '../../app/publishing.ts';
 import { dismiss, missingIn, suspicionsIn } from '../../app/claims.ts';
 import { handBack } from '../../app/recovery.ts';
 import { directorFile, imageFile } from '../../app/tuf-layout.ts';
@@ -24,7 +26,7 @@ import { ifMatchOf, type People, refusals } from './people.ts';
 
 const ProductParams = Type.Object({ product: Name }, strict);
 const RoleParams = Type.Object({ product: Name, role: RoleName }, strict);
-const HandBackPut = Type.Object({ file: RoleFileText }, strict);
+const HandBackPut = Type.Object({ file: RoleFileText, statements: Type.Optional(StatementTexts) }, strict);
 const MissingList = Type.Object({ missing: Type.Array(MissingFile) }, strict);
 
 function proposalView(status: RoleStatus): ProposalView {
@@ -45,7 +47,7 @@ function proposalView(status: RoleStatus): ProposalView {
 }
 
 export function addPublishingRoutes(people: People): void {
-  const { app, context, callerOf } = people;
+  const { app, context, actorOf } = people;
   app.get(
     '/api/v1/products/:product/proposals',
     {
@@ -65,8 +67,8 @@ export function addPublishingRoutes(people: People): void {
       schema: { params: RoleParams, body: ProposalPut, response: { 200: ProposalView, ...refusals } },
     },
     async (request, reply) => {
-      const caller = callerOf(request);
-      const asked = { ...request.params, ...request.body, ...ifMatchOf(request), caller };
+      const by = actorOf(request);
+      const asked = { ...request.params, ...request.body, ...ifMatchOf(request), by };
       const status = await putProposal(context, asked);
       if (!status.ok) return sendFailure(reply, status.error);
       return reply.header('etag', status.value.etag).send(proposalView(status.value));
@@ -79,7 +81,8 @@ export function addPublishingRoutes(people: People): void {
       schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } },
     },
     async (request, reply) => {
-      const removed = await removeProposal(context, { ...request.params, ...ifMatchOf(request) });
+      const by = actorOf(request);
+      const removed = await removeProposal(context, { ...request.params, ...ifMatchOf(request), by });
       return removed.ok ? reply.code(204).send(null) : sendFailure(reply, removed.error);
     },
   );
@@ -87,7 +90,7 @@ export function addPublishingRoutes(people: People): void {
   addLayoutRoutes(people);
 }
 
-function addRecoveryRoutes({ app, context, callerOf }: People): void {
+function addRecoveryRoutes({ app, context, actorOf }: People): void {
   const config = { permission: 'recovery:write' } as const;
   app.put(
     '/api/v1/products/:product/missing/:role',
@@ -96,7 +99,7 @@ function addRecoveryRoutes({ app, context, callerOf }: People): void {
       schema: { params: RoleParams, body: HandBackPut, response: { 200: MissingList, ...refusals } },
     },
     async (request, reply) => {
-      const asked = { ...request.params, file: request.body.file, caller: callerOf(request) };
+      const asked = { ...request.params, ...request.body, by: actorOf(request) };
       const answer = await handBack(context, asked);
       if (!answer.ok) return sendFailure(reply, answer.error);
       const { missing, versions } = answer.value;
@@ -108,21 +111,21 @@ function addRecoveryRoutes({ app, context, callerOf }: People): void {
     { config, schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
       const { product, role } = request.params;
-      const done = await dismiss(context, product, role);
+      const done = await dismiss(context, product, role, actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
     },
   );
   app.delete(
     '/api/v1/director/missing',
     { config, schema: { response: { 204: Type.Null(), ...refusals } } },
-    async (_request, reply) => {
-      const done = await dismiss(context, directorName, 'root');
+    async (request, reply) => {
+      const done = await dismiss(context, directorName, 'root', actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
     },
   );
 }
 
-function addLayoutRoutes({ app, context }: People): void {
+function addLayoutRoutes({ app, context, actorOf }: People): void {
   const read = { permission: 'products:read' } as const;
   app.get<{ Params: { product: string; '*': string } }>(
     '/api/v1/products/:product/tuf/*',
@@ -156,7 +159,7 @@ function addLayoutRoutes({ app, context }: People): void {
       schema: { body: DirectorRootPost, response: { 200: DirectorView, ...refusals } },
     },
     async (request, reply) => {
-      const posted = await postDirectorRoot(context, request.body.root);
+      const posted = await postDirectorRoot(context, request.body.root, actorOf(request));
       return posted.ok ? reply.send(await viewDirector()) : sendFailure(reply, posted.error);
     },
   );

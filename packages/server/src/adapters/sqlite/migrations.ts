@@ -65,6 +65,20 @@ const latestReports: readonly string[] = [
      (partition by device order by sequence desc, id desc) as place from reports) where place = 1`,
 ];
 
+/** Leaves and nodes are written once; the head is one row that every append moves. */
+const auditLog: readonly string[] = [
+  `create table audit_head (id integer primary key check (id = 1), origin text not null, size integer not null,
+     edge text not null, time text not null)`,
+  `create table audit_entries (position integer primary key, leaf text not null)`,
+  `create table audit_nodes (level integer not null, position integer not null, hash text not null,
+     primary key (level, position)) without rowid`,
+  `create table pseudonyms (actor text primary key, pseudonym text not null unique) without rowid`,
+  `create table statements (product text not null, role text not null, version integer not null,
+     signed_sha256 text not null, key_id text not null, release integer, envelope text not null,
+     entry integer not null, primary key (product, role, version, signed_sha256, key_id)) without rowid`,
+  `create index statements_release on statements (product, release)`,
+];
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -89,6 +103,11 @@ export const migrations: Record<string, Migration> = {
   '0005-latest-reports': {
     async up(db: Kysely<unknown>): Promise<void> {
       for (const statement of latestReports) await sql.raw(statement).execute(db);
+    },
+  },
+  '0006-audit-log': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of auditLog) await sql.raw(statement).execute(db);
     },
   },
 };

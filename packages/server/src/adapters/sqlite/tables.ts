@@ -85,5 +85,20 @@ export interface Tables {
     detail: string;
     found: string;
   };
+  /** One row. */
+  audit_head: { id: number; origin: string; size: number; edge: string; time: string };
+  audit_entries: { position: number; leaf: string };
+  audit_nodes: { level: number; position: number; hash: string };
+  pseudonyms: { actor: string; pseudonym: string };
+  statements: {
+    product: string;
+    role: string;
+    version: number;
+    signed_sha256: string;
+    key_id: string;
+    release: number | null;
+    envelope: string;
+    entry: number;
+  };
   tokens: { name: string; sha256: string; permissions: string; created: string };
 }
