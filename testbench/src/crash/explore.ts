@@ -21,6 +21,7 @@ import {
   brokenUnder,
   lostWithCopy,
   unprovenStaged,
+  unrepaired,
   unsealed,
   unsettled,
   type Violation,
@@ -158,7 +159,7 @@ class Graph {
       const { end, after } = await bootOnce(node.state, { world, ...agents, environment: asking, observe });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
-      if (end.kind === 'rest') this.#atRest(node, after, name);
+      if (end.kind === 'rest' && environment.recordDisk === 'sound') this.#atRest(node, after, name);
       if (name !== goodEnvironment.name) return asked;
       const rest = restOf(end, after, world);
       if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
@@ -198,6 +199,8 @@ class Graph {
     const { durable } = after.disk;
     const waiting = newest(recordCopies(durable))?.state;
     if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
+    const half = unrepaired(durable);
+    if (half !== undefined) this.#fail(node, name, half);
     const loose = unsettled(durable, after.counter);
     if (loose !== undefined) this.#fail(node, name, loose);
     for (const { what, medium } of rotsOfCopies(durable)) {

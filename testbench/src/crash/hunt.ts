@@ -22,8 +22,8 @@ export interface Hunted {
 }
 
 /** Nodes of one scenario that are booted for one defect: the likeliest place gets more. */
-const nodesFirst = 40;
-const nodesOther = 6;
+const nodesFirst = 150;
+const nodesOther = 12;
 /** Seeded runs with faults of the medium. */
 const runsMax = 150;
 

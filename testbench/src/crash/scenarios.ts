@@ -33,6 +33,7 @@ const ofDevice = [
   'withdrawn',
   'hooks fail',
   'hooks fail half way',
+  'record takes no flush',
   'restart fails',
   'clock ten years ahead',
 ];
