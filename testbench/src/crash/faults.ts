@@ -8,7 +8,7 @@
 import { contentAt, garbage, type Medium, withContent } from './medium.ts';
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import type { CrashDisk, DiskOperation } from './crash-disk.ts';
+import type { CrashDisk, DiskOperation, WriteFault } from './crash-disk.ts';
 import { trustFileNames } from '@airlock/agent';
 import { bootCopies, newest, recordCopies, trustCopies } from './reading.ts';
 import { bootPath, slotPath, stateFolder, type World } from './world.ts';
@@ -18,7 +18,7 @@ const chanceAgain = 0.5;
 /** More in one boot would only repeat the first failure. */
 const faultsPerBootMax = 3;
 
-export type FaultHook = (operation: DiskOperation, path: string, disk: CrashDisk) => 'garble' | undefined;
+export type FaultHook = (operation: DiskOperation, path: string, disk: CrashDisk) => WriteFault | undefined;
 
 /** Faults of one boot; `tell` hears of each. */
 export function drawFaults(
@@ -45,6 +45,10 @@ export function drawFaults(
     if (operation === 'write' && path.startsWith('/slots/') && random.fraction() < 0.5) {
       tell(`write of ${path} reaches the medium as garbage`);
       return 'garble';
+    }
+    if (operation === 'write' && random.fraction() < 0.3) {
+      tell(`write of ${path} fails half way`);
+      return 'short';
     }
     tell(`${operation} of ${path} fails`);
     // After a failed flush nothing is known: some of the writes may be there, and the cache forgets them all.

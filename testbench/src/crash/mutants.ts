@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
       'await file.write(place, block);\n    await file.flush();',
       'await file.write(place, block);\n    await file.flush().catch(() => undefined);',
     ),
-    scenarios: small,
+    scenarios: ['record takes no flush'],
   },
   {
     name: 'start: what a killed agent left in the cache is built upon',
