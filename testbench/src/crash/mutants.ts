@@ -247,7 +247,7 @@ export const mutants: readonly Mutant[] = [
       'attempt.trialBoots < facts.trialTries;',
       'attempt.trialBoots < facts.trialTries + 1000;',
     ),
-    scenarios: small,
+    scenarios: ['two tries, two attempts'],
   },
   {
     name: 'trial: the booted group is taken from the record',
@@ -311,8 +311,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'start: the starts of a confirmed group are not given back',
-    changes: one(effects, 'if (mayRestore(state, group, known)) await bootControl.confirm(group);', ''),
-    scenarios: small,
+    changes: one(
+      effects,
+      'if (mayRestore(state, group, known, bootControl.confirmedStarts)) await bootControl.confirm(group);',
+      '',
+    ),
+    scenarios: ['starts are counted'],
   },
   {
     name: 'failed: the group stays armed',
