@@ -22,7 +22,7 @@ export interface Hunted {
 }
 
 /** Nodes of one scenario that are booted for one defect: the likeliest place gets more. */
-const nodesFirst = 150;
+const nodesFirst = 600;
 const nodesOther = 12;
 /** Seeded runs with faults of the medium. */
 const runsMax = 150;

@@ -270,9 +270,16 @@ function lostResult(from: DeviceState, to: DeviceState, after: Medium): Violatio
 export function unsealed(medium: Medium, counter: number | undefined): Violation | undefined {
   const record = newest(recordCopies(medium));
   if (record === undefined || counter === undefined || record.restored !== undefined) return undefined;
+  // Nobody is told of a floor that is not committed (docs/write-order.md, Seal).
+  if (record.counter === counter + 1 && isTold(medium, record))
+    return `ROLL-04: the result is logged, and the counter is ${counter} and not yet ${record.counter}`;
   return record.counter === counter || record.counter === counter + 1
     ? undefined
     : `ROLL-04: the record is sealed with ${record.counter}, the counter is ${counter}`;
+}
+
+function isTold(medium: Medium, { attempt }: DeviceState): boolean {
+  return readLog(medium).results.some((result) => result.attempt === attempt?.id);
 }
 
 /** At rest nothing is about to come any more. */

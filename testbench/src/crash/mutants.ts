@@ -247,7 +247,7 @@ export const mutants: readonly Mutant[] = [
       'attempt.trialBoots < facts.trialTries;',
       'attempt.trialBoots < facts.trialTries + 1000;',
     ),
-    scenarios: ['two tries, two attempts'],
+    scenarios: small,
   },
   {
     name: 'trial: the booted group is taken from the record',
@@ -337,7 +337,7 @@ export const mutants: readonly Mutant[] = [
     scenarios: ['record lost'],
   },
   {
-    name: 'TPM: the counter grows before the record is written',
+    name: 'TPM: settled before the record is written, and not after',
     changes: one(
       moves,
       "{ kind: 'write-record', step: 'confirm.c', record: next },\n      ...settleSeal(facts),",
