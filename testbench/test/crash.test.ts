@@ -32,13 +32,13 @@ import { seededRandom } from '../src/random.ts';
 
 const agent = await loadAgent('plain');
 
-async function explored(scenario: Scenario, nodesMax: number) {
+async function explored(scenario: Scenario, nodesMax: number, mutated = agent) {
   const world = new World(scenario.options, { installed: 1, target: scenario.target });
   const next = scenario.newAgent ? { nextAgent: (await agentVariants()).next } : {};
   const { environments, kills } = scenario;
-  const start = await startState(scenario.start, world, agent);
+  const start = await startState(scenario.start, world, mutated);
   const random = seededRandom(1);
-  return await explore({ world, agent, ...next, environments, start, random, kills, nodesMax });
+  return await explore({ world, agent: mutated, ...next, environments, start, random, kills, nodesMax });
 }
 
 for (const [at, scenario] of scenarios.entries()) {
@@ -85,6 +85,16 @@ test('TEST-OTA-952 REQ-OTA-APPLY-02: planted defects, one of each kind: the expl
     assert.ok(mutant, name);
     assert.notEqual((await hunt(mutant)).caught, undefined, name);
   }
+});
+
+test('TEST-OTA-896 REQ-OTA-APPLY-02: the trace of a planted defect: the way from the start, by the letters of docs/write-order.md', async () => {
+  const [scenario] = scenarios;
+  const mutant = mutants.find(({ name }) => name === 'activate: armed before the record says so');
+  assert.ok(scenario && mutant);
+  const { found } = await explored(scenario, 600, await loadAgent(mutant.name, mutant.changes));
+  assert.match(found?.violation ?? '', /would be tried while the record says Staged/);
+  assert.equal(found?.trace[0], 'the start');
+  assert.match(found?.trace.at(-1) ?? '', /power cut after activate\.d: (write of 512 bytes|flush)/);
 });
 
 test('TEST-OTA-953 REQ-OTA-APPLY-02: a planted defect whose place is gone: an error, never a mutant that is none', async () => {

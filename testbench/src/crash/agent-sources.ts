@@ -22,8 +22,23 @@ const sources = new URL('./', index).href;
 const memory = new URL('./memoised-trust.ts', import.meta.url).href;
 const query = 'crash';
 
+/** Whose step of docs/write-order.md is under way: told to the simulated ports, so that traces use its letters. */
+export interface StepTold {
+  readonly tellStep: (letters: string | undefined) => void;
+}
+
+const lettered: SourceChange = {
+  file: 'executor-effects.ts',
+  find: 'const outcome = await this.#perform(effect);',
+  replace: `const { tellStep } = this.#parts.ports;
+      tellStep?.(effect.step);
+      const outcome = await this.#perform(effect);
+      tellStep?.(undefined);`,
+};
+
 /** The agent with these changes; the same `name` is loaded once. */
-export async function loadAgent(name: string, changes: readonly SourceChange[] = []): Promise<AgentModule> {
+export async function loadAgent(name: string, given: readonly SourceChange[] = []): Promise<AgentModule> {
+  const changes = [...given, lettered];
   const left = new Set(changes);
   const hooks = copyHooks(name, changes, left);
   try {

@@ -212,7 +212,7 @@ export class CrashDisk {
   #add(pending: Pending, reaches: Pending = pending): void {
     this.#live = applied(this.#live, pending);
     this.#pending = [...this.#pending, reaches];
-    this.#options.observe(wordsOf(pending));
+    this.#options.observe(wordsOf(pending, this.#live));
   }
 
   #settle(which: (pending: Pending) => boolean): void {
@@ -298,8 +298,10 @@ function folderOf(one: Exclude<Pending, { kind: 'write' }>): string {
   return path.slice(0, path.lastIndexOf('/'));
 }
 
-function wordsOf(one: Pending): string {
-  if (one.kind === 'write')
-    return `write of ${one.bytes.length} bytes at ${one.position} of file ${one.file}`;
+function wordsOf(one: Pending, { names }: Medium): string {
+  if (one.kind === 'write') {
+    const [path] = [...names].find(([, file]) => file === one.file) ?? ['a file without a name'];
+    return `write of ${one.bytes.length} bytes at ${one.position} of ${path}`;
+  }
   return one.kind === 'rename' ? `rename to ${one.to}` : `${one.kind} of ${one.path}`;
 }

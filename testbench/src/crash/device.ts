@@ -5,17 +5,19 @@
  * environment and whether the boot loader's count reaches the disk. Nothing but microtasks is waited for. After each
  * step that changes what a cut could leave, the observer is told.
  */
-import type { AgentPorts, BootControl, PollOutcome, Transport } from '@airlock/agent';
+import type { AgentPorts, BootControl, PollOutcome } from '@airlock/agent';
 import { decodeBootFile, encodeBootCopy, bootCopySpacingBytes, bootFileBytes } from '@airlock/agent';
 import type { GroupLetter } from '@airlock/trust';
 import { seededSigner } from '../paper-company.ts';
 import { decideBoot } from '../virtual-device/boot-loader.ts';
 import type { AgentModule } from './agent-module.ts';
+import type { StepTold } from './agent-sources.ts';
 import { CrashDisk, type DiskOptions, type DiskState } from './crash-disk.ts';
-import { bytesOf, contentAt, sectorBytes } from './medium.ts';
+import { bytesOf, contentAt } from './medium.ts';
 import type { Environment } from './environment.ts';
 import { dataGuardOf } from './hooks.ts';
 import { newest, recordCopies } from './reading.ts';
+import { transportOf } from './simulated-server.ts';
 import { bootPath, slotPath, start, stateFolder, type World } from './world.ts';
 
 /** Everything from which a device goes on. */
@@ -71,8 +73,6 @@ export class NothingBoots extends Error {
 const pollsMax = 3;
 /** Between two polls: longer than any back-off. */
 const pollMs = 7 * 3600 * 1000;
-/** Three sectors: neither a stretch between two flushes nor nothing. */
-const brokenOffBytes = 3 * sectorBytes;
 const logSigner = seededSigner('log key of the device');
 
 export async function bootOnce(node: NodeState, options: BootOptions): Promise<Boot> {
@@ -82,14 +82,17 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
   let current: NodeState['boot'] = node.boot;
   const running = new Set<string>();
   const tpm = { counter: node.counter };
+  const place = { step: 'boot loader: ' };
   const disk = new CrashDisk(node.disk, {
     agent,
     slots,
     running,
-    observe: (step) => options.observe(step, { disk: disk.state(), boot: current, counter: tpm.counter }),
+    observe: (step) =>
+      options.observe(`${place.step}${step}`, { disk: disk.state(), boot: current, counter: tpm.counter }),
     fault,
   });
   const boot = node.boot ?? (await startGroup(disk, node.serial, options));
+  place.step = '';
   const leave = (end: BootEnd, goesOn: boolean): Boot => {
     if (disk.wrongUse !== undefined) throw disk.wrongUse;
     return {
@@ -106,7 +109,7 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
   if (trialOf(disk) === boot.group && !environment.trialStarts) return leave({ kind: 'restart' }, false);
   current = boot;
   for (const slot of slotsOf(world, [boot.group])) running.add(slot);
-  const end = await live({ disk, boot, serial: node.serial, tpm }, options);
+  const end = await live({ disk, boot, serial: node.serial, tpm, place }, options);
   return leave(end, end.kind === 'killed');
 }
 
@@ -168,6 +171,8 @@ interface Life {
   readonly boot: NonNullable<NodeState['boot']>;
   readonly serial: number;
   readonly tpm: { counter: number | undefined };
+  /** Before the words of each step: whose it is, by the letters of docs/write-order.md. */
+  readonly place: { step: string };
 }
 
 async function live(given: Life, options: BootOptions): Promise<BootEnd> {
@@ -225,8 +230,8 @@ interface PortsContext extends Life {
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-function portsOf(context: PortsContext): AgentPorts {
-  const { disk, boot, serial, options, clock, end } = context;
+function portsOf(context: PortsContext): AgentPorts & StepTold {
+  const { disk, boot, serial, options, clock, end, place } = context;
   const { environment, agent, world } = options;
   const { options: fixed } = world;
   const port = disk.port();
@@ -234,6 +239,9 @@ function portsOf(context: PortsContext): AgentPorts {
   const hung = Promise.withResolvers<void>();
   const asked = new Map<string, number>();
   return {
+    tellStep: (letters) => {
+      place.step = letters === undefined ? '' : `${letters}: `;
+    },
     disk: port,
     bootControl: bootControlOf(
       agent.bootFileControl({ disk: port, path: bootPath, starts: fixed.confirmedStarts }),
@@ -282,39 +290,47 @@ function portsOf(context: PortsContext): AgentPorts {
       consents: async () => true,
       tell: async () => undefined,
     },
-    selfTest: {
-      run: async () => {
-        const { selfTest } = environment;
-        // The trial's count is its first act: a self-test that kills the device must not run for ever.
-        const record = newest(recordCopies(disk.state().durable));
-        if (record?.state !== 'Trial')
-          throw disk.wrong(`the self-test runs while the record says ${record?.state}`);
-        if (selfTest === 'kill') end({ kind: 'killed' });
-        if (selfTest === 'hang') hung.resolve();
-        if (selfTest === 'hang' || selfTest === 'kill') return await never();
-        return selfTest === 'pass'
-          ? { passed: true, tests: [] }
-          : { passed: false, tests: [], failed: 'motor', reason: 'it does not turn' };
-      },
-    },
+    selfTest: selfTestOf(context, hung.resolve),
     dataGuard: dataGuardOf(port, fixed.dataHooks, environment),
     floorStore: floorStoreOf(context),
     secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
-    transport: transportOf(context),
+    transport: transportOf(options),
     identity: { identify: async (component, group) => identify(disk, component, group) },
     logSigner,
   };
 }
 
+function selfTestOf({ disk, options, end }: PortsContext, hang: () => void): AgentPorts['selfTest'] {
+  return {
+    run: async () => {
+      const { selfTest } = options.environment;
+      // The trial's count is its first act: a self-test that kills the device must not run for ever.
+      const record = newest(recordCopies(disk.state().durable));
+      if (record?.state !== 'Trial')
+        throw disk.wrong(`the self-test runs while the record says ${record?.state}`);
+      if (selfTest === 'kill') end({ kind: 'killed' });
+      if (selfTest === 'hang') hang();
+      if (selfTest === 'hang' || selfTest === 'kill') return await never();
+      return selfTest === 'pass'
+        ? { passed: true, tests: [] }
+        : { passed: false, tests: [], failed: 'motor', reason: 'it does not turn' };
+    },
+  };
+}
+
 /** The counter of a TPM: each increment is durable at once, and a moment at which power may go. */
-function floorStoreOf({ tpm, boot, disk, options }: PortsContext): AgentPorts['floorStore'] {
+function floorStoreOf({ tpm, boot, disk, options, place }: PortsContext): AgentPorts['floorStore'] {
   if (tpm.counter === undefined) return { kind: 'record' };
   return {
     kind: 'tpm',
     read: async () => tpm.counter ?? 0,
     increment: async () => {
       tpm.counter = (tpm.counter ?? 0) + 1;
-      options.observe('increment of the counter', { disk: disk.state(), boot, counter: tpm.counter });
+      options.observe(`${place.step}increment of the counter`, {
+        disk: disk.state(),
+        boot,
+        counter: tpm.counter,
+      });
     },
   };
 }
@@ -338,52 +354,4 @@ function identify(disk: CrashDisk, component: string, group: GroupLetter) {
   } catch {
     return undefined;
   }
-}
-
-function transportOf({ options }: PortsContext): Transport {
-  const { environment, world, agent } = options;
-  const reach = (): NonNullable<Environment['server']> => {
-    const { server } = environment;
-    if (server === undefined) throw new agent.TransportError('OTA_SERVER_UNREACHABLE', 'there is no answer');
-    return server;
-  };
-  return {
-    checkIn: async (request) => {
-      const { files, etag } = world.serve(reach(), request.imageSnapshot);
-      if (request.etag === etag && !request.timestamps) return { kind: 'unchanged' };
-      return { kind: 'files', etag, files };
-    },
-    readImage: async function* ({ sha256, start: from, end }) {
-      reach();
-      const image = world.images.get(sha256);
-      if (image === undefined) throw new agent.TransportError('OTA_SERVER_REFUSED', 'no such image');
-      const { images } = environment;
-      const last = images === 'broken off' ? Math.min(end, brokenOffBytes) : end;
-      if (from < last) {
-        const piece = image.slice(from, last);
-        if (images === 'damaged') piece[piece.length - 1] = (piece.at(-1) ?? 0) ^ 1;
-        yield piece;
-      }
-      if (last < end) throw new agent.TransportError('OTA_SERVER_UNREACHABLE', 'the connection broke');
-    },
-    sendReport: async () => {
-      reach();
-    },
-    sendLog: async (text) => {
-      reach();
-      const batch: unknown = JSON.parse(text);
-      return lastSequence(batch);
-    },
-    signedTime: async (nonce) => {
-      reach();
-      return world.company.time(nonce);
-    },
-  };
-}
-
-function lastSequence(batch: unknown): number {
-  if (typeof batch !== 'object' || batch === null || !('entries' in batch) || !Array.isArray(batch.entries))
-    return 0;
-  const last: unknown = batch.entries.at(-1);
-  return typeof last === 'object' && last !== null && 'sequence' in last ? Number(last.sequence) : 0;
 }
