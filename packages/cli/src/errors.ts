@@ -112,6 +112,16 @@ export const cliErrors = {
     remedy: 'Type it at a terminal; only a root that says demo accepts unattended ones for class B and C.',
     decidedIn: 'packages/cli/src/passphrases.ts#requireAttended',
   },
+  CLI_TOKEN: {
+    summary: 'A token (PKCS#11) or its key is not there, is of another form, or refuses.',
+    remedy: 'Check that the token is plugged in, and module, labels and key as the message names them.',
+    decidedIn: 'packages/cli/src/token.ts#refused',
+  },
+  CLI_TOKEN_PIN: {
+    summary: 'A token refuses the PIN.',
+    remedy: 'Do not guess: a token locks itself after a few wrong PINs; its administrator can unlock it.',
+    decidedIn: 'packages/cli/src/token.ts#refused',
+  },
   CLI_KEY_MISSING: {
     summary: 'This home does not hold the keys that must sign.',
     remedy: 'Run the command where the key is, or bring the sealed key file into keys/.',

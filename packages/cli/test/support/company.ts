@@ -86,6 +86,7 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
     company: company.value,
     root: { keys: 1, threshold: 1 },
     targets: { keys: 1, threshold: 1 },
+    provisioning: { keys: 1, threshold: 1 },
     keyType: 'ed25519',
     existing: new Map(),
     online: { snapshot: { keys: [snapshot], threshold: 1 }, timestamp: { keys: [timestamp], threshold: 1 } },
