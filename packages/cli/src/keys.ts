@@ -128,7 +128,11 @@ export class KeyRing {
   /** The private key of a file: asks for its passphrase. Stops with KEY_PASSPHRASE or KEY_FILE, naming the file. */
   async open(stored: StoredKey): Promise<KeyObject> {
     if (stored.place !== undefined) {
-      stop('CLI_TOKEN', `${stored.name} never leaves its token, and this act needs a key in a file`, stored.file);
+      stop(
+        'CLI_TOKEN',
+        `${stored.name} never leaves its token, and this act needs a key in a file`,
+        stored.file,
+      );
     }
     const bytes = need(await readSmallFile(stored.file, trustLimits.keyFileBytesMax));
     const passphrase = await this.passphrases.forKey(stored.name);

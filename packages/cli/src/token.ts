@@ -39,7 +39,8 @@ export interface TokenAsk {
 
 async function library(): Promise<typeof Pkcs11> {
   try {
-    return await import('pkcs11js');
+    // CommonJS: its constants are seen on the default only.
+    return (await import('pkcs11js')).default;
   } catch {
     return stop(
       'CLI_TOKEN',

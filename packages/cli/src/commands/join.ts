@@ -139,7 +139,10 @@ export const joinCommands: readonly CommandSpec[] = [
     options: [
       { flags: '--public-out <file>', describe: 'write the public half into a file of its own' },
       { flags: '--key-type <type>', describe: 'ed25519 (default) or p256' },
-      { flags: '--module <path>', describe: 'PKCS#11 library of the token, such as /usr/lib/softhsm/libsofthsm2.so' },
+      {
+        flags: '--module <path>',
+        describe: 'PKCS#11 library of the token, such as /usr/lib/softhsm/libsofthsm2.so',
+      },
       { flags: '--token <label>', describe: 'label of the token' },
       { flags: '--label <text>', describe: 'label of the key in the token' },
       { flags: '--existing', describe: 'the key is in the token already' },

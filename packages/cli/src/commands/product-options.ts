@@ -1,11 +1,5 @@
 /** The options that `init` and `product add` share: what a product is, and who approves for it. */
-import {
-  isFunctionName,
-  ok,
-  parsePublicKey,
-  type Result,
-  trustLimits,
-} from '@airlock/trust';
+import { isFunctionName, ok, parsePublicKey, type Result, trustLimits } from '@airlock/trust';
 import type { Context, OptionSpec } from '../command.ts';
 import { type CompanyInput, type Company, isSafetyClass, parseHolder, planCompany } from '../core/company.ts';
 import { readKeyFile } from '../core/token-key.ts';
@@ -186,8 +180,7 @@ async function existingKeys(context: Context, company: Company): Promise<Map<str
     const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
     const key = need(readHolderKey(bytes, file), file);
     const twin = [...found].find(([, other]) => other.publicKey.spkiSha256 === key.publicKey.spkiSha256)?.[0];
-    if (twin !== undefined)
-      stop('CLI_KEY_SHARED', `one key is given for ${twin} and for ${holder}`, '--key');
+    if (twin !== undefined) stop('CLI_KEY_SHARED', `one key is given for ${twin} and for ${holder}`, '--key');
     found.set(holder, { name: holder, file, ...key });
   }
   return found;

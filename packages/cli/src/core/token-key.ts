@@ -146,7 +146,10 @@ const scalarBytes = 32;
  */
 export function derOfRaw(raw: Uint8Array): Result<Uint8Array> {
   if (raw.length !== 2 * scalarBytes) {
-    return fail('CLI_TOKEN', `the token gave a signature of ${raw.length} bytes, expected ${2 * scalarBytes}`);
+    return fail(
+      'CLI_TOKEN',
+      `the token gave a signature of ${raw.length} bytes, expected ${2 * scalarBytes}`,
+    );
   }
   const [r, s] = [raw.subarray(0, scalarBytes), raw.subarray(scalarBytes)].map(derInteger);
   if (r === undefined || s === undefined) return fail('CLI_TOKEN', 'the token gave a signature with a zero');
