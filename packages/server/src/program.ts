@@ -7,9 +7,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { fail, ok, type PublicKey, publicKeyJson, type Result } from '@airlock/trust';
-import { makeOnlineKeys } from './adapters/key-folder.ts';
+import { makeOnlineKeys, parsePurpose, type Purpose } from './adapters/key-folder.ts';
+import { nextOnlineKeys, retireOnlineKeys } from './adapters/key-generations.ts';
 import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
+import { rootViewOf } from './core/files.ts';
 import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
+import { directorOwner, imageOwner } from './core/versions.ts';
 import { onlineKeysFolder, serverVersion, startServer, withStore } from './server.ts';
 
 const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
@@ -17,6 +20,8 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
   run                                  serve devices and people until SIGTERM; prints one JSON line when ready
   online-keys --for director           make the director's online keys (once), print the public halves as JSON
   online-keys --for image:<product>    the same for a product's snapshot and timestamp
+  online-keys --for ... --next         make those that the next root shall name, beside the ones in force
+  online-keys --for ... --retire       destroy those that no root in force names any more
   token --name NAME --permissions P,P  make a new API token, or replace the one of that name; printed this once
   version                              print the version
 
@@ -30,6 +35,8 @@ const options = {
   for: { type: 'string' },
   name: { type: 'string' },
   permissions: { type: 'string' },
+  next: { type: 'boolean', default: false },
+  retire: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   // Acted upon in main.ts, which has the stream.
   'until-stdin-ends': { type: 'boolean', default: false },
@@ -146,13 +153,56 @@ async function onlineKeys(
   const passphrase = await readPassphrase(config);
   if (!passphrase.ok) return passphrase;
   const purpose = values.for ?? '';
-  await mkdir(config.folder, { recursive: true, mode: 0o700 });
-  const made = await makeOnlineKeys(onlineKeysFolder(config), passphrase.value, purpose);
+  const folder = onlineKeysFolder(config);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (values.retire) return await retireKeys(config, purpose, around);
+  const made = values.next
+    ? await nextKeys(config, purpose, passphrase.value)
+    : await makeOnlineKeys(folder, passphrase.value, purpose);
   if (!made.ok) return made;
   const shown = ([role, key]: [string, PublicKey]) => [role, { keyId: key.keyId, ...publicKeyJson(key) }];
   const keys: unknown = Object.fromEntries(Object.entries(made.value).map(shown));
   around.out(`${JSON.stringify({ for: purpose, keys })}\n`);
   return ok(undefined);
+}
+
+async function nextKeys(config: ServerConfig, purpose: string, passphrase: string) {
+  const parsed = parsePurpose(purpose);
+  if (!parsed.ok) return parsed;
+  const inForce = await onlineKeysInForce(config, parsed.value);
+  if (!inForce.ok) return inForce;
+  return await nextOnlineKeys(onlineKeysFolder(config), passphrase, parsed.value, inForce.value);
+}
+
+async function retireKeys(
+  config: ServerConfig,
+  purpose: string,
+  around: Surroundings,
+): Promise<Result<unknown>> {
+  const parsed = parsePurpose(purpose);
+  if (!parsed.ok) return parsed;
+  const inForce = await onlineKeysInForce(config, parsed.value);
+  if (!inForce.ok) return inForce;
+  const retired = await retireOnlineKeys(onlineKeysFolder(config), parsed.value, inForce.value);
+  if (!retired.ok) return retired;
+  around.out(`${JSON.stringify({ for: purpose, retired: retired.value })}\n`);
+  return ok(undefined);
+}
+
+/** Key ids of every role of the root in force. Error: API_NOT_PUBLISHED while there is none. */
+async function onlineKeysInForce(
+  config: ServerConfig,
+  { product }: Purpose,
+): Promise<Result<ReadonlySet<string>>> {
+  const owner = product === undefined ? directorOwner : imageOwner(product);
+  const roles = await withStore(config, async (store) => await store.currentRoles(owner));
+  const root = roles.find(({ role }) => role === 'root');
+  if (root === undefined) {
+    const message = `--for: there is no root of ${product ?? 'the director'} yet; its first keys are made without --next`;
+    return fail('API_NOT_PUBLISHED', message, '--for');
+  }
+  const { roles: named } = rootViewOf(root.file);
+  return ok(new Set(Object.values(named).flatMap(({ keys }) => keys.map(({ keyId }) => keyId))));
 }
 
 /** Letters that stand in a log line without harm. */

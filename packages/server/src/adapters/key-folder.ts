@@ -1,5 +1,6 @@
 /**
- * Online keys in a folder, sealed by a passphrase: `<director | image.product>.<role>.json`.
+ * Online keys in a folder, sealed by a passphrase: `<director | image.product>.<role>.json` for the first, later
+ * generations in key-generations.ts.
  *
  * Keeps true: private halves are made here, never leave the process unsealed, and are opened once. Keys that were
  * made while the server runs are opened when a root first asks for them.
@@ -67,29 +68,54 @@ const onlineRoles = {
   image: ['snapshot', 'timestamp'],
 } as const;
 
+/** Whose online keys: the director's, or those of a product's image repository. */
+export interface Purpose {
+  /** What the names of the files begin with. */
+  readonly prefix: string;
+  readonly product?: string;
+}
+
+/** `director` or `image:<product>`. Error: API_CONFIG. */
+export function parsePurpose(text: string): Result<Purpose> {
+  if (text === 'director') return ok({ prefix: text });
+  const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(text) ?? [];
+  if (product !== undefined) return ok({ prefix: `image.${product}`, product });
+  return fail('API_CONFIG', `--for: "${text}" is neither "director" nor "image:<product>"`, '--for');
+}
+
+export function onlineRolesOf({ product }: Purpose): readonly string[] {
+  return onlineRoles[product === undefined ? 'director' : 'image'];
+}
+
 /**
- * Makes the online keys of the director or of a product, if they are not there yet, and answers the public halves.
- * Errors: API_CONFIG for a purpose that is neither, API_KEYS for a file that cannot be read.
+ * Makes the first online keys of the director or of a product, if they are not there yet, and answers the public
+ * halves. Errors: API_CONFIG for a purpose that is neither, API_KEYS for a file that cannot be read.
  */
 export async function makeOnlineKeys(
   folder: string,
   passphrase: string,
   purpose: string,
 ): Promise<Result<Readonly<Record<string, PublicKey>>>> {
-  const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(purpose) ?? [];
-  if (purpose !== 'director' && product === undefined) {
-    return fail('API_CONFIG', `--for: "${purpose}" is neither "director" nor "image:<product>"`, '--for');
-  }
+  const parsed = parsePurpose(purpose);
+  if (!parsed.ok) return parsed;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const prefix = product === undefined ? 'director' : `image.${product}`;
   const keys: [string, PublicKey][] = [];
-  for (const role of onlineRoles[product === undefined ? 'director' : 'image']) {
-    const name = `${prefix}.${role}.json`;
-    const publicKey = await readOrMake(path.join(folder, name), passphrase);
-    if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
+  for (const role of onlineRolesOf(parsed.value)) {
+    const publicKey = await makeOnlineKey(folder, `${parsed.value.prefix}.${role}.json`, passphrase);
+    if (!publicKey.ok) return publicKey;
     keys.push([role, publicKey.value]);
   }
   return ok(Object.fromEntries(keys));
+}
+
+/** The public half of a key file, which is made if it is not there. Errors: API_KEYS naming the file. */
+export async function makeOnlineKey(
+  folder: string,
+  name: string,
+  passphrase: string,
+): Promise<Result<PublicKey>> {
+  const made = await readOrMake(path.join(folder, name), passphrase);
+  return made.ok ? made : refuseKey(name, made.error.message);
 }
 
 async function readOrMake(file: string, passphrase: string): Promise<Result<PublicKey>> {

@@ -68,7 +68,7 @@ export function onlineSigners(root: RoleFile, keyring: Keyring) {
  * Whether a device that accepted `before` would accept `after`, told by trust's own check.
  * Errors: whatever the device would say.
  */
-export function rehearse(
+function rehearse(
   before: ImageRepository,
   after: ImageRepository,
   at: { readonly now: UtcSeconds; readonly keyring: Keyring },
@@ -78,6 +78,24 @@ export function rehearse(
   // What cannot be verified now (nothing published yet, an old snapshot) leaves the state as far as it came.
   const held = before.snapshot === undefined ? first.value : check(before, first.value, at, 0).state;
   return check(after, held, at, 1).result;
+}
+
+/** The same for a set of changes, each of which must count afterwards. */
+export function rehearseAll(
+  published: ImageRepository,
+  after: ImageRepository,
+  changes: readonly RoleFile[],
+  at: { readonly now: UtcSeconds; readonly keyring: Keyring },
+): Result<true> {
+  // A product's first root stands alone until its targets come.
+  if (after.snapshot === undefined) return ok(true);
+  const view = rehearse(published, after, at);
+  if (!view.ok) return view;
+  for (const { role } of changes) {
+    const failure = view.value.failures[role];
+    if (failure !== undefined) return { ok: false, error: failure };
+  }
+  return ok(true);
 }
 
 function check(
