@@ -236,6 +236,31 @@ export const cliErrors = {
     remedy: 'Have the proposal made again; check the clocks of both machines.',
     decidedIn: 'packages/cli/src/core/signing.ts#checkTerm',
   },
+  CLI_CEREMONY_FILE: {
+    summary: 'A ceremony file has a field that is missing, unknown or of another form.',
+    remedy: 'Ask whoever handed it on for the file as it was; files are not edited by hand.',
+    decidedIn: 'packages/cli/src/core/ceremony-file.ts#readCeremony',
+  },
+  CLI_CEREMONY_ACT: {
+    summary: 'What a ceremony is to do cannot be done on the roles as they stand.',
+    remedy: 'Look at airlock keys list, and name keys, holders and thresholds that fit.',
+    decidedIn: 'packages/cli/src/core/ceremony.ts#refuse',
+  },
+  CLI_CEREMONY_OPEN: {
+    summary: 'A ceremony is not finished: signatures are missing, or the server holds it back.',
+    remedy: 'Hand the file to the holders that the message names; finish can be repeated.',
+    decidedIn: 'packages/cli/src/ceremony.ts#requireEnough',
+  },
+  CLI_CEREMONY_OVER: {
+    summary: 'A ceremony is in force already, at least in part.',
+    remedy: 'Run airlock keys ceremony finish; there is nothing more to sign.',
+    decidedIn: 'packages/cli/src/ceremony.ts#signCeremony',
+  },
+  CLI_ROOT_SIGNED: {
+    summary: 'Another root of this number was signed here before.',
+    remedy: 'Two roots of one number split the fleet: destroy the other file everywhere, then say --instead.',
+    decidedIn: 'packages/cli/src/ceremony.ts#refuseTwice',
+  },
   CLI_CONFIRMATION: {
     summary: 'Nobody is there to confirm what would be signed.',
     remedy: 'Run the command at a terminal, or give --yes after reading what is shown.',
@@ -290,6 +315,8 @@ const statuses: Readonly<Partial<Record<CliCode, number>>> = {
   CLI_THRESHOLD: 2,
   CLI_SET: 2,
   CLI_DEMAND: 2,
+  CLI_CEREMONY_FILE: 2,
+  CLI_CEREMONY_ACT: 2,
   CLI_CONFIRMATION: 4,
   CLI_DECLINED: 4,
   CLI_SERVER_UNREACHABLE: 3,

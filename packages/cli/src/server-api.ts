@@ -242,6 +242,13 @@ export class ServerApi {
     return answer.status === 404 ? undefined : answer.bytes;
   }
 
+  /** A root of the director; undefined when the server has none of that number. */
+  async directorRoot(version: number): Promise<Uint8Array | undefined> {
+    const path = `${base}/director/tuf/${version}.root.json`;
+    const answer = await this.#api.send({ method: 'GET', path, expected: [404] });
+    return answer.status === 404 ? undefined : answer.bytes;
+  }
+
   async proposals(product: string): Promise<Proposal[]> {
     const path = `${base}/products/${part(product)}/proposals`;
     const answer = await this.#api.json({ method: 'GET', path });

@@ -47,7 +47,7 @@ export interface Verified {
 }
 
 /** The held state; without one, the state that begins with the pinned root (`rootFile`, or the one made here). */
-async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+export async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
   const file = home.signerFile(product);
   if (!(await exists(file))) return await pinned(home, product, rootFile);
   const reader = new Reader(need(await readJsonFile(file, signerBytesMax)), {

@@ -41,12 +41,14 @@ function lifeSeconds(role: string, strict: boolean): number {
   return role === 'targets' ? targetsLifeSeconds : functionLifeSeconds(strict);
 }
 
-function heldFile({ root, image }: Ground, role: string): Uint8Array | undefined {
+/** The file of a role that stands. */
+export function heldFile({ root, image }: Ground, role: string): Uint8Array | undefined {
   if (role === 'root') return root;
   return role === 'targets' ? image?.targets : image?.functions.get(role);
 }
 
-function heldVersion(ground: Ground, role: string): number {
+/** The number of a role that stands; 0 for none. */
+export function heldVersion(ground: Ground, role: string): number {
   const file = heldFile(ground, role);
   const view = file === undefined ? undefined : readRole(file);
   return view?.ok === true ? view.value.version : 0;
@@ -126,15 +128,25 @@ export interface CheckedCeremony {
   readonly fingerprint: string;
 }
 
+/** What this machine knows besides the ground. */
+export interface CheckedAt {
+  readonly now: UtcSeconds;
+  /** Highest number ever signed here, by role. */
+  readonly signed: Readonly<Record<string, number>>;
+  /** SHA-256 of what was signed here in ceremonies, by `role number`: a number never stands for two contents. */
+  readonly signedAs: Readonly<Record<string, string>>;
+}
+
+/** Under which name a number of a role is remembered with its content. */
+export function numberOf({ role, version }: { readonly role: string; readonly version: number }): string {
+  return `${role} ${version}`;
+}
+
 /**
  * Judges the file. Codes: those of `planCeremony`; CLI_UNEXPECTED_CHANGE when a file is not what the act makes;
  * CLI_PROPOSAL_VERSION, CLI_PROPOSAL_EXPIRY; OTA_BAD_SIGNATURE for a signature of nobody.
  */
-export function checkCeremony(
-  ground: Ground,
-  file: CeremonyFile,
-  at: { readonly now: UtcSeconds; readonly signed: Readonly<Record<string, number>> },
-): Result<CheckedCeremony> {
+export function checkCeremony(ground: Ground, file: CeremonyFile, at: CheckedAt): Result<CheckedCeremony> {
   const terms: Record<string, Term> = {};
   for (const [role, text] of Object.entries(file.files)) {
     const term = readTerm(ground, file, role, text, at);
@@ -167,7 +179,42 @@ export function checkCeremony(
   });
 }
 
-export function fingerprintOf({ drafts }: CeremonyPlan): string {
+/** The ground that the file itself records: for showing a ceremony that is over, never for signing. */
+export function recordedGround({ owner, chain, before }: CeremonyFile): Result<Ground> {
+  const root = chain.at(-1);
+  if (root === undefined)
+    return fail('CLI_CEREMONY_FILE', 'the file holds no root that it began with', 'chain');
+  const { targets, 'policy.json': policy, ...functions } = before;
+  const ground = { owner, root: Buffer.from(root) };
+  if (targets === undefined || policy === undefined) return ok(ground);
+  const files = Object.entries(functions).map(([name, text]): [string, Uint8Array] => [
+    name,
+    Buffer.from(text),
+  ]);
+  return ok({ ...ground, image: { targets: Buffer.from(targets), policy, functions: new Map(files) } });
+}
+
+/**
+ * Roles of the file that came into force: the very content stands, or a later number over it. A function's later number
+ * counts only under the keys that stand: one that a thief signed before is what the ceremony is to end.
+ */
+export function rolesInForce(ground: Ground, file: CeremonyFile): string[] {
+  return Object.entries(file.files)
+    .filter(([role, text]) => {
+      const held = heldFile(ground, role);
+      const now = held === undefined ? undefined : draftOf(held);
+      const then = draftOf(Buffer.from(text));
+      if (held === undefined || now?.ok !== true || !then.ok) return false;
+      if (Buffer.from(now.value.bytesToSign).equals(then.value.bytesToSign)) return true;
+      if (now.value.version <= then.value.version) return false;
+      if (role === 'root' || role === 'targets') return true;
+      const counted = verifyRoleFile(held, ground.image?.targets ?? new Uint8Array());
+      return counted.ok && counted.value.enough;
+    })
+    .map(([role]) => role);
+}
+
+function fingerprintOf({ drafts }: CeremonyPlan): string {
   const signed = Object.fromEntries(
     [...drafts].map(([role, { bytesToSign }]) => [role, sha256Hex(bytesToSign)]),
   );
@@ -183,7 +230,7 @@ function readTerm(
   file: CeremonyFile,
   role: string,
   text: string,
-  at: { readonly now: UtcSeconds; readonly signed: Readonly<Record<string, number>> },
+  at: CheckedAt,
 ): Result<Term> {
   const view = readRole(Buffer.from(text), `the ceremony's ${role}`);
   if (!view.ok) return view;
@@ -194,7 +241,9 @@ function readTerm(
     return fail('CLI_PROPOSAL_VERSION', message, role);
   }
   const signed = at.signed[role] ?? 0;
-  const mine = view.value.signatures.length > 0 && version === signed;
+  const draft = draftOf(Buffer.from(text));
+  if (!draft.ok) return draft;
+  const mine = at.signedAs[numberOf({ role, version })] === sha256Hex(draft.value.bytesToSign);
   const above = isForgotten(ground, file.act, role) ? 0 : held;
   const floor = Math.max(above, mine ? 0 : signed);
   const ceiling = Math.max(held, signed) + versionsSkippedMax;

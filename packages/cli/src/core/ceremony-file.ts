@@ -94,6 +94,11 @@ export interface CeremonyFile {
   readonly files: Readonly<Record<string, string>>;
   /** Text of policy.json, when it changes or is signed anew. */
   readonly policy?: string;
+  /**
+   * What the act changes, as it stood when the ceremony began: `targets`, functions, `policy.json`. For showing a
+   * ceremony that is over; whoever signs compares with what their own machine verified.
+   */
+  readonly before: Readonly<Record<string, string>>;
   /** Roots from the first on, for holders whose machine is further behind or not connected. */
   readonly chain: readonly string[];
   readonly signed: readonly CeremonySigner[];
@@ -109,7 +114,7 @@ const holderPattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 const sha256Pattern = /^[0-9a-f]{64}$/;
 
 export function encodeCeremony(file: CeremonyFile): string {
-  const { owner, reason, started, act, files, policy, chain, signed } = file;
+  const { owner, reason, started, act, files, policy, before, chain, signed } = file;
   const value = {
     schema,
     owner,
@@ -128,6 +133,7 @@ export function encodeCeremony(file: CeremonyFile): string {
     },
     files,
     ...(policy === undefined ? {} : { policy }),
+    before,
     chain,
     signed: signed.map((entry) => ({ ...entry, time: formatInstant(entry.time) })),
   };
@@ -137,7 +143,18 @@ export function encodeCeremony(file: CeremonyFile): string {
 /** Reads a ceremony file's JSON. Stops with CLI_CEREMONY_FILE, naming file and field. */
 export function readCeremony(value: unknown, name: string): CeremonyFile {
   const reader = new Reader(value, { code: 'CLI_CEREMONY_FILE', name });
-  reader.object(['schema', 'owner', 'reason', 'started', 'act', 'files', 'policy', 'chain', 'signed']);
+  reader.object([
+    'schema',
+    'owner',
+    'reason',
+    'started',
+    'act',
+    'files',
+    'policy',
+    'before',
+    'chain',
+    'signed',
+  ]);
   reader.at('schema').choice([schema]);
   const policy = reader.optional('policy');
   const signedMax = trustLimits.signaturesMax * 2;
@@ -146,16 +163,9 @@ export function readCeremony(value: unknown, name: string): CeremonyFile {
     reason: line(reader.at('reason'), reasonCharactersMax),
     started: moment(reader.at('started')),
     act: readAct(reader.at('act')),
-    files: Object.fromEntries(
-      reader
-        .at('files')
-        .entries()
-        .map(([role, text]) => {
-          const known = role === 'root' || role === 'targets' || isFunctionName(role);
-          return [known ? role : text.refuse('is no role that people sign'), text.text()];
-        }),
-    ),
+    files: texts(reader.at('files'), ['root', 'targets']),
     ...(policy === undefined ? {} : { policy: policy.text() }),
+    before: texts(reader.at('before'), ['targets', 'policy.json']),
     chain: list(reader.at('chain'), trustLimits.rootRotationsMax, (entry) => entry.text()),
     signed: list(reader.at('signed'), signedMax, (entry) => {
       entry.object(['keyId', 'name', 'time']);
@@ -265,6 +275,14 @@ function readMinimum(reader: Reader): Minimum {
     classes,
     markets: Object.fromEntries(markets.map(([market, set]) => [roleName(set, market), thresholds(set)])),
   };
+}
+
+function texts(reader: Reader, others: readonly string[]): Record<string, string> {
+  const entries = reader.entries().map(([role, text]): [string, string] => {
+    const known = others.includes(role) || isFunctionName(role);
+    return [known ? role : text.refuse('is no role that people sign'), text.text()];
+  });
+  return Object.fromEntries(entries);
 }
 
 function list<T>(reader: Reader, entriesMax: number, read: (entry: Reader) => T): T[] {

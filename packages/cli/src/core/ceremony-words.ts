@@ -1,6 +1,6 @@
 /**
  * A ceremony in words: what a holder reads before signing, and the record that is printed and kept with the company's
- * papers. Plain text of at most 100 columns. Pure.
+ * papers. The paper has 78 columns. Pure.
  *
  * Names beside signatures are as each signer's machine wrote them; the record says so, and has a line for the hand.
  */
@@ -75,6 +75,23 @@ export function ceremonyLines(file: CeremonyFile, checked: CheckedCeremony, name
   return `${lines.map(plain).join('\n')}\n`;
 }
 
+const paperColumns = 78;
+
+/** A long line as several, broken at spaces, further ones set in by two. Ids stay whole. */
+function wrapped(text: string): string[] {
+  const margin = /^ */.exec(text)?.[0] ?? '';
+  const lines: string[] = [];
+  let line = margin;
+  for (const word of text.trim().split(' ')) {
+    const begun = line.trim() !== '';
+    if (begun && line.length + 1 + word.length > paperColumns) {
+      lines.push(line);
+      line = `${margin}  ${word}`;
+    } else line += begun ? ` ${word}` : word;
+  }
+  return [...lines, line];
+}
+
 /** Keys that appear in the act, with their whole ids: what is compared with the holder's own paper. */
 function keyLines(file: CeremonyFile): string[] {
   const added = (place: string, key: PublicKey, who = ''): string[] => [
@@ -140,7 +157,7 @@ export function ceremonyRecord(
     '',
     ...signers.flat(),
     rule,
-    'Kept with: ______________________________   Checked by: ______________________',
+    'Kept with: ____________________________   Checked by: ______________________',
   ];
-  return `${lines.map(plain).join('\n')}\n`;
+  return `${lines.flatMap((line) => wrapped(plain(line))).join('\n')}\n`;
 }

@@ -68,7 +68,7 @@ export function onlineSigners(root: RoleFile, keyring: Keyring) {
  * Whether a device that accepted `before` would accept `after`, told by trust's own check.
  * Errors: whatever the device would say.
  */
-function rehearse(
+export function rehearse(
   before: ImageRepository,
   after: ImageRepository,
   at: { readonly now: UtcSeconds; readonly keyring: Keyring },
