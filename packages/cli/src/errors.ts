@@ -256,6 +256,16 @@ export const cliErrors = {
     remedy: 'Run airlock keys ceremony finish; there is nothing more to sign.',
     decidedIn: 'packages/cli/src/ceremony.ts#signCeremony',
   },
+  CLI_KEY_PLAN: {
+    summary: 'A key plan has a wrong field, or its steps are in an order that cannot be right.',
+    remedy: 'Correct the step named: trust before use, use of the new key before the old one goes.',
+    decidedIn: 'packages/cli/src/core/key-plan.ts#checkPlanOrder',
+  },
+  CLI_KEY_NEEDED: {
+    summary: 'A key cannot go yet, or went too early: devices still need it.',
+    remedy: 'Bring the devices named to where the plan wants them, or revoke those that are gone.',
+    decidedIn: 'packages/cli/src/core/key-plan.ts#permitStep',
+  },
   CLI_ROOT_SIGNED: {
     summary: 'Another root of this number was signed here before.',
     remedy: 'Two roots of one number split the fleet: destroy the other file everywhere, then say --instead.',
@@ -317,6 +327,7 @@ const statuses: Readonly<Partial<Record<CliCode, number>>> = {
   CLI_DEMAND: 2,
   CLI_CEREMONY_FILE: 2,
   CLI_CEREMONY_ACT: 2,
+  CLI_KEY_PLAN: 2,
   CLI_CONFIRMATION: 4,
   CLI_DECLINED: 4,
   CLI_SERVER_UNREACHABLE: 3,

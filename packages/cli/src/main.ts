@@ -14,6 +14,7 @@ import { deviceCommands } from './commands/device.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
+import { keyPlanCommands } from './commands/key-plan.ts';
 import { keysCommands } from './commands/keys.ts';
 import { productCommands } from './commands/product.ts';
 import { releaseCommands } from './commands/release.ts';
@@ -38,6 +39,7 @@ export const commands: readonly CommandSpec[] = [
   ...joinCommands,
   ...keysCommands,
   ...ceremonyCommands,
+  ...keyPlanCommands,
 ];
 
 const groupSummaries: Readonly<Record<string, string>> = {

@@ -304,7 +304,12 @@ export class ServerApi {
 
   /** Every device, page by page. */
   async devices(): Promise<Device[]> {
-    const devices: Device[] = [];
+    return await this.devicesAs(readDevice);
+  }
+
+  /** The same, read by whoever needs other fields. */
+  async devicesAs<T extends { readonly device: string }>(read: (reader: Reader) => T): Promise<T[]> {
+    const devices: T[] = [];
     for (;;) {
       const after = devices.at(-1)?.device;
       const query = after === undefined ? '' : `&after=${part(after)}`;
@@ -312,7 +317,7 @@ export class ServerApi {
         method: 'GET',
         path: `${base}/devices?limit=${pageRows}${query}`,
       });
-      const page = answer.at('devices').list().map(readDevice);
+      const page = answer.at('devices').list().map(read);
       devices.push(...page);
       if (page.length < pageRows) return devices;
     }

@@ -196,22 +196,22 @@ export function recordedGround({ owner, chain, before }: CeremonyFile): Result<G
 
 /**
  * Roles of the file that came into force: the very content stands, or a later number over it. A function's later number
- * counts only under the keys that stand: one that a thief signed before is what the ceremony is to end.
+ * counts only once the ceremony's `targets` stands, and under its keys: the higher number of a thief is what a
+ * ceremony may be there to end.
  */
 export function rolesInForce(ground: Ground, file: CeremonyFile): string[] {
-  return Object.entries(file.files)
-    .filter(([role, text]) => {
-      const held = heldFile(ground, role);
-      const now = held === undefined ? undefined : draftOf(held);
-      const then = draftOf(Buffer.from(text));
-      if (held === undefined || now?.ok !== true || !then.ok) return false;
-      if (Buffer.from(now.value.bytesToSign).equals(then.value.bytesToSign)) return true;
-      if (now.value.version <= then.value.version) return false;
-      if (role === 'root' || role === 'targets') return true;
-      const counted = verifyRoleFile(held, ground.image?.targets ?? new Uint8Array());
-      return counted.ok && counted.value.enough;
-    })
-    .map(([role]) => role);
+  const passed = (role: string): boolean => {
+    const held = heldFile(ground, role);
+    const now = held === undefined ? undefined : draftOf(held);
+    const then = draftOf(Buffer.from(file.files[role] ?? ''));
+    if (held === undefined || now?.ok !== true || !then.ok) return false;
+    if (Buffer.from(now.value.bytesToSign).equals(then.value.bytesToSign)) return true;
+    if (now.value.version <= then.value.version) return false;
+    if (role === 'root' || role === 'targets') return true;
+    const counted = verifyRoleFile(held, ground.image?.targets ?? new Uint8Array());
+    return passed('targets') && counted.ok && counted.value.enough;
+  };
+  return Object.keys(file.files).filter(passed);
 }
 
 function fingerprintOf({ drafts }: CeremonyPlan): string {

@@ -26,6 +26,16 @@ function keyWords(keyId: string, nameOf: NameOf): string {
   return `${keyId.slice(0, 16)}${name === undefined ? '' : ` (${name})`}`;
 }
 
+/** A record that only a key signed which goes is no record any more. */
+function whyRecords(file: CeremonyFile): string[] {
+  const goes = file.act.keys.some(({ role, remove }) => role === 'provisioning' && remove.length > 0);
+  if (!goes) return [];
+  return [
+    'WARNING: a device whose record only the provisioning key signed that goes installs nothing until it gets a new',
+    'one with a higher number. Where the key was not stolen, sign all records with the others first (see keys plan).',
+  ];
+}
+
 /** Why a rotation of one key takes others along (DESIGN "What is kept"). */
 export function whyOnlineKeys(file: CeremonyFile): string[] {
   const replaced = new Set(file.act.keys.filter(({ remove }) => remove.length > 0).map(({ role }) => role));
@@ -69,7 +79,7 @@ export function ceremonyLines(file: CeremonyFile, checked: CheckedCeremony, name
   if (checked.policyChanges.length > 0) {
     lines.push('policy.json', ...checked.policyChanges.map(({ words }) => `  ${words}`), '');
   }
-  const why = whyOnlineKeys(file);
+  const why = [...whyOnlineKeys(file), ...whyRecords(file)];
   if (why.length > 0) lines.push(...why, '');
   lines.push(`Fingerprint: ${grouped(checked.fingerprint)}`);
   return `${lines.map(plain).join('\n')}\n`;
@@ -148,7 +158,7 @@ export function ceremonyRecord(
     ]),
     ...(checked.policyChanges.length === 0 ? [] : ['  policy.json']),
     ...checked.policyChanges.map(({ words }) => `    ${words}`),
-    ...whyOnlineKeys(file).map((line) => `  ${line}`),
+    ...[...whyOnlineKeys(file), ...whyRecords(file)].map((line) => `  ${line}`),
     '',
     'Keys',
     ...keyLines(file),

@@ -65,6 +65,10 @@ const latestReports: readonly string[] = [
      (partition by device order by sequence desc, id desc) as place from reports) where place = 1`,
 ];
 
+/** Files that a lower number took the place of: a thief's highest number must not stay the newest for ever. */
+const passedOver = `create table passed_over (owner text not null, role text not null, version integer not null,
+     primary key (owner, role, version)) without rowid`;
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -89,6 +93,11 @@ export const migrations: Record<string, Migration> = {
   '0005-latest-reports': {
     async up(db: Kysely<unknown>): Promise<void> {
       for (const statement of latestReports) await sql.raw(statement).execute(db);
+    },
+  },
+  '0006-passed-over': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql.raw(passedOver).execute(db);
     },
   },
 };

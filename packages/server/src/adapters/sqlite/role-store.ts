@@ -17,12 +17,36 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       .selectFrom('roles')
       .select(({ fn }) => ['role', fn.max('version').as('version')])
       .where('owner', '=', owner)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('passed_over')
+              .select('passed_over.version')
+              .whereRef('passed_over.owner', '=', 'roles.owner')
+              .whereRef('passed_over.role', '=', 'roles.role')
+              .whereRef('passed_over.version', '=', 'roles.version'),
+          ),
+        ),
+      )
       .groupBy('role');
   return {
     async addRole(owner, { role, version, file }, now) {
       await db
         .insertInto('roles')
         .values({ owner, role, version, file, created: formatInstant(now) })
+        .execute();
+      await db
+        .insertInto('passed_over')
+        .columns(['owner', 'role', 'version'])
+        .expression(
+          db
+            .selectFrom('roles')
+            .select(['owner', 'role', 'version'])
+            .where('owner', '=', owner)
+            .where('role', '=', role)
+            .where('version', '>', version),
+        )
+        .onConflict((conflict) => conflict.doNothing())
         .execute();
     },
     async currentRoles(owner) {
