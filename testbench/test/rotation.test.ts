@@ -286,10 +286,14 @@ test('TEST-OTA-1221 REQ-OTA-SIGN-05, REQ-OTA-SIGN-04: each revoked key with all 
   ];
   const heard: readonly LightDevice[] = [first, second];
   for (const [key, keys] of attacks) {
-    for (const device of [...heard, first]) {
-      const verdict = await robbed(device, keys);
-      assert.equal(verdict.kind, 'refused', `old ${key} key at ${device.id}`);
-      device.restart();
+    for (const device of heard) {
+      // A copy: with online keys in force the thief could raise numbers that the true server has yet to reach.
+      const victim = device.before(device.state());
+      for (const turn of ['at once', 'after a restart']) {
+        const verdict = await robbed(victim, keys);
+        assert.equal(verdict.kind, 'refused', `old ${key} key at ${device.id}, ${turn}`);
+        victim.restart();
+      }
     }
   }
   for (const device of heard) {
