@@ -9,9 +9,10 @@ import {
   startCeremony,
   writeCeremony,
 } from '../ceremony.ts';
-import { ownerName, parseOwner, readGround } from '../ceremony-ground.ts';
+import { heldKeys, ownerName, parseOwner, readGround } from '../ceremony-ground.ts';
 import type { CommandSpec, Context } from '../command.ts';
 import {
+  type CeremonyAct,
   type CeremonyFile,
   type CeremonyOwner,
   ceremonyBytesMax,
@@ -19,8 +20,10 @@ import {
   readCeremony,
   reasonCharactersMax,
 } from '../core/ceremony-file.ts';
+import { obstacleWords, recordNeeds, secureBootNeeds } from '../core/key-plan.ts';
 import { ceremonyRecord, grouped } from '../core/ceremony-words.ts';
-import { nearestFolder, publicMode, readJsonFile, writeNewFiles } from '../files.ts';
+import { exists, nearestFolder, publicMode, readJsonFile, writeNewFiles } from '../files.ts';
+import { readPlanFacts } from '../key-plan-facts.ts';
 import { nextOnlineKeys, retireOnlineKeys } from '../online-keys.ts';
 import { need, Stop, stop } from '../stop.ts';
 import { actOptions, onlineChanges, readAct, readNumbers } from './ceremony-act.ts';
@@ -39,6 +42,21 @@ function rootOption(context: Context): { readonly rootFile?: string } {
   return file === undefined ? {} : { rootFile: context.path(file) };
 }
 
+/** A key that devices need does not go by mistake (REQ-OTA-KEYS-02); one that was stolen goes with --now. */
+async function refuseNeeded(context: Context, owner: CeremonyOwner, act: CeremonyAct): Promise<void> {
+  const revoked = act.rules?.secureBootRevoke ?? [];
+  const provisioning = act.keys.find(({ role }) => role === 'provisioning')?.remove ?? [];
+  if (owner.repository === 'director' || context.options.flag('now')) return;
+  if (revoked.length === 0 && provisioning.length === 0) return;
+  const facts = await readPlanFacts(context, owner.product);
+  const needs = [
+    ...revoked.flatMap((key) => secureBootNeeds(facts, key)),
+    ...recordNeeds(facts, provisioning),
+  ];
+  if (needs.length === 0) return;
+  stop('CLI_KEY_NEEDED', `${obstacleWords(needs)}; if the key was stolen, say --now`, '--now');
+}
+
 async function runStart(context: Context): Promise<void> {
   const owner = parseOwner(context.argument(0));
   const path = context.path(context.argument(1));
@@ -46,6 +64,7 @@ async function runStart(context: Context): Promise<void> {
   await context.home.settings();
   const on = await readGround(context, owner, { offline: false, ...rootOption(context) });
   const act = await readAct(context, on);
+  await refuseNeeded(context, owner, act);
   const file = await startCeremony(context, on, act, { reason, numbers: readNumbers(context) });
   await writeNewFiles([{ path, bytes: encodeCeremony(file), mode: publicMode }], await nearestFolder(path));
   const opened = await openCeremony(context, file, { offline: false });
@@ -152,37 +171,56 @@ async function runFinish(context: Context): Promise<void> {
   await withServer(context, settings, async (api) => {
     const opened = await openCeremony(context, file, { offline: false, ...rootOption(context) });
     await publishCeremony(context, api, opened);
-    const text = recordOf(context, opened, true);
-    await writeCeremony(record, text);
+    await writeCeremony(record, recordOf(context, opened, true));
+    const online = file.act.keys.some(({ role, remove }) => role === 'timestamp' && remove.length > 0);
+    const retired =
+      online && settings.serverConfig !== undefined
+        ? await retireOnlineKeys(context.home.path(settings.serverConfig), file.owner)
+        : [];
+    const gone = retired.length === 0 ? '' : `Destroyed at the server: ${retired.join(', ')}\n`;
     context.out.result(
-      { ...stateOf(opened, path), published: true, record },
-      `Published and verified. The record, for paper, is in ${record}\n`,
+      { ...stateOf(opened, path), published: true, record, retired },
+      `Published and verified. The record, for paper, is in ${record}\n${gone}`,
     );
   });
 }
 
 /** One owner's online keys: new ones at the server, a root that names them, signed here if this home can. */
-async function rotateOnline(context: Context, owner: CeremonyOwner, reason: string) {
+async function rotateOnline(context: Context, owner: CeremonyOwner, reason: string): Promise<Rotated> {
   const settings = await context.home.settings();
   const config = serverConfig(context, settings);
   const on = await readGround(context, owner, { offline: false });
+  const name = ownerName(owner);
+  const path = context.home.path('ceremonies', `${name}-root-${on.root.version + 1}.json`);
+  if (await exists(path)) {
+    stop('CLI_EXISTS', `${path} waits for its signatures; finish that ceremony, or remove the file`, name);
+  }
   const keys = await nextOnlineKeys(config, owner);
   const act = { keys: onlineChanges(on, keys), holders: [], drop: [], renew: [] };
-  let file = await startCeremony(context, on, act, { reason, numbers: {} });
-  const path = context.home.path('ceremonies', `${ownerName(owner)}-root-${on.root.version + 1}.json`);
-  let opened = await openCeremony(context, file, { offline: false });
-  showCeremony(context, opened);
-  const quiet = { keys: [], instead: true, confirm: async (print: string) => await confirm(context, print) };
-  file = await signCeremony(context, opened, quiet);
+  const file = await startCeremony(context, on, act, { reason, numbers: {} });
   await writeCeremony(path, encodeCeremony(file));
-  opened = await openCeremony(context, file, { offline: false });
-  if (opened.checked.roles.some(({ enough }) => !enough)) {
-    return { owner: ownerName(owner), state: 'open' as const, file: path };
-  }
-  await publishCeremony(context, await context.api(), opened);
-  await writeCeremony(`${path}.record.txt`, recordOf(context, opened, true));
-  const retired = await retireOnlineKeys(config, owner);
-  return { owner: ownerName(owner), state: 'rotated' as const, file: path, retired };
+  const opened = await openCeremony(context, file, { offline: false });
+  showCeremony(context, opened);
+  if ((await heldKeys(context, on.root.roles.root.keys)).length === 0) return { owner: name, file: path };
+  const signed = await signCeremony(context, opened, {
+    keys: [],
+    // The file of the same number that was left unsigned or half signed is gone: it was this home's own.
+    instead: true,
+    confirm: async (print) => await confirm(context, print),
+  });
+  await writeCeremony(path, encodeCeremony(signed));
+  const after = await openCeremony(context, signed, { offline: false });
+  if (after.checked.roles.some(({ enough }) => !enough)) return { owner: name, file: path };
+  await publishCeremony(context, await context.api(), after);
+  await writeCeremony(`${path}.record.txt`, recordOf(context, after, true));
+  return { owner: name, file: path, retired: await retireOnlineKeys(config, owner) };
+}
+
+interface Rotated {
+  readonly owner: string;
+  readonly file: string;
+  /** The old keys that were destroyed; absent: the ceremony waits for others. */
+  readonly retired?: readonly string[];
 }
 
 async function runRotateOnline(context: Context): Promise<void> {
@@ -191,7 +229,7 @@ async function runRotateOnline(context: Context): Promise<void> {
   const named = context.options.list('for').map(parseOwner);
   const all = [...(await context.home.products()), 'director'].map(parseOwner);
   const owners = named.length > 0 ? named : all;
-  const done: Awaited<ReturnType<typeof rotateOnline>>[] = [];
+  const done: Rotated[] = [];
   await alone(context, 'rotate-online', async () => {
     await withServer(context, settings, async () => {
       for (const owner of owners) {
@@ -208,12 +246,12 @@ async function runRotateOnline(context: Context): Promise<void> {
   context.out.result({ rotated: done }, `${lines(done)}\n`);
 }
 
-function lines(done: readonly Awaited<ReturnType<typeof rotateOnline>>[]): string {
+function lines(done: readonly Rotated[]): string {
   return done
-    .map((entry) =>
-      entry.state === 'rotated'
-        ? `${entry.owner}: new online keys are in force; destroyed: ${entry.retired.join(', ') || 'none'}`
-        : `${entry.owner}: waits for other holders of root keys; hand on ${entry.file}`,
+    .map(({ owner, file, retired }) =>
+      retired === undefined
+        ? `${owner}: waits for the holders of its root keys; hand on ${file}, then keys ceremony finish`
+        : `${owner}: new online keys are in force; destroyed: ${retired.join(', ') || 'none'}`,
     )
     .join('\n');
 }
@@ -236,6 +274,7 @@ export const ceremonyCommands: readonly CommandSpec[] = [
     options: [
       { flags: '--reason <text>', describe: 'why (needed); stands in the file and on the record' },
       ...actOptions,
+      { flags: '--now', describe: 'a key that devices still need goes all the same, since it was stolen' },
       ...fileOptions,
     ],
     run: runStart,

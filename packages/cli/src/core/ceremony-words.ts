@@ -87,12 +87,17 @@ export function ceremonyLines(file: CeremonyFile, checked: CheckedCeremony, name
 
 const paperColumns = 78;
 
-/** A long line as several, broken at spaces, further ones set in by two. Ids stay whole. */
+/** A long line as several, broken at spaces, further ones set in by two. Only what is longer than a line is cut. */
 function wrapped(text: string): string[] {
   const margin = /^ */.exec(text)?.[0] ?? '';
   const lines: string[] = [];
   let line = margin;
-  for (const word of text.trim().split(' ')) {
+  const room = paperColumns - margin.length - 2;
+  const words = text
+    .trim()
+    .split(' ')
+    .flatMap((word) => word.match(new RegExp(`.{1,${room}}`, 'g')) ?? ['']);
+  for (const word of words) {
     const begun = line.trim() !== '';
     if (begun && line.length + 1 + word.length > paperColumns) {
       lines.push(line);

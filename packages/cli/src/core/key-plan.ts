@@ -253,7 +253,7 @@ function groupNeeds({ secureBoot }: PlanGroup, key: string): string | undefined 
 }
 
 /** What needs an update key: the role's threshold, and records that no key that stays has signed. */
-export function updateNeeds({ devices, roles }: PlanFacts, role: string, key: string): Obstacle[] {
+function updateNeeds({ devices, roles }: PlanFacts, role: string, key: string): Obstacle[] {
   const held = roles.get(role);
   if (held === undefined) return [{ who: 'the plan', why: `there is no role or function ${role}` }];
   const staying = held.keyIds.filter((keyId) => keyId !== key);
@@ -262,16 +262,26 @@ export function updateNeeds({ devices, roles }: PlanFacts, role: string, key: st
     const why = `would be left with ${staying.length} keys and needs ${held.threshold}: name a successor first`;
     found.push({ who: role, why });
   }
-  if (role !== 'provisioning') return found;
-  for (const { device, recordKeyIds } of devices) {
-    const signed = recordKeyIds?.filter((keyId) => staying.includes(keyId)).length ?? 0;
-    if (signed >= held.threshold) continue;
-    found.push({
+  return role === 'provisioning' ? [...found, ...recordNeeds({ devices, roles }, [key])] : found;
+}
+
+/** Devices whose record would be none if these provisioning keys went. */
+export function recordNeeds(
+  { devices, roles }: Pick<PlanFacts, 'devices' | 'roles'>,
+  gone: readonly string[],
+): Obstacle[] {
+  const held = roles.get('provisioning');
+  if (held === undefined || gone.length === 0) return [];
+  const staying = held.keyIds.filter((keyId) => !gone.includes(keyId));
+  return devices
+    .filter(
+      ({ recordKeyIds = [] }) =>
+        recordKeyIds.filter((keyId) => staying.includes(keyId)).length < held.threshold,
+    )
+    .map(({ device }) => ({
       who: device,
       why: 'has a record that no key which stays has signed; give it a new one first',
-    });
-  }
-  return found;
+    }));
 }
 
 /** Who has not heard of a change: there a key that went still counts. */
