@@ -28,7 +28,7 @@ import type { NameOf } from './core/ceremony-words.ts';
 import { Reader } from './fields.ts';
 import { exists, publicMode, readJsonFile, readTextFile, secretMode, writeFileAtomic } from './files.ts';
 import { type Home, pretty } from './home.ts';
-import { type SignerState, readSigner, tryVerify } from './signer.ts';
+import { heldSigner, type SignerState, tryVerify } from './signer.ts';
 import { need, Stop, stop } from './stop.ts';
 
 /** The ground and what belongs to it. */
@@ -71,14 +71,14 @@ export async function readGround(
   }
   const { product } = owner;
   if (options.offline) {
-    const signer = await readSigner(context.home, product, options.rootFile);
+    const signer = await heldSigner(context.home, product, options.rootFile);
     const root = await followRoots(owner, Buffer.from(signer.state.root), fromChain(options.chain));
     return { ground: { owner, root }, root: rootView(root), signer, signedAs };
   }
   const api = await context.api();
   const verified = await tryVerify(context.home, product, api, context.io.now(), options.rootFile);
   if (!verified.ok && verified.error.code !== 'OTA_EXPIRED') throw new Stop(verified.error);
-  const signer = await readSigner(context.home, product);
+  const signer = await heldSigner(context.home, product);
   const root = Buffer.from(signer.state.root);
   const image = need(imageOf(signer), product);
   return { ground: { owner, root, image }, root: rootView(root), signer, signedAs };

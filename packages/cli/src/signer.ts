@@ -47,7 +47,7 @@ export interface Verified {
 }
 
 /** The held state; without one, the state that begins with the pinned root (`rootFile`, or the one made here). */
-export async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+async function readSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
   const file = home.signerFile(product);
   if (!(await exists(file))) return await pinned(home, product, rootFile);
   const reader = new Reader(need(await readJsonFile(file, signerBytesMax)), {
@@ -66,6 +66,15 @@ export async function readSigner(home: Home, product: string, rootFile?: string)
     ...(policy === undefined ? {} : { policy }),
     signed: Object.fromEntries(signed.map(([role, version]) => [role, version.integer(0)])),
   };
+}
+
+/** The held state without asking anybody; a root that is pinned now is kept for the next command. */
+export async function heldSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+  return await alone(home, `pinning ${product}`, async () => {
+    const signer = await readSigner(home, product, rootFile);
+    if (!(await exists(home.signerFile(product)))) await writeSigner(home, signer);
+    return signer;
+  });
 }
 
 /**
