@@ -98,8 +98,8 @@ async function makeHolder(name: 'bea' | 'cid'): Promise<void> {
   await well(
     person(name, ['key', 'new', `${name}.key.json`, '--public-out', `${name}.public.json`, ...token]),
   );
-  const join = ['join', company.paths().apiUrl, '--authority', `${company.home}/tls/server-authority.pem`];
-  await well(person(name, [...join, '--token-file', `${company.home}/token`, '--key', `${name}.key.json`]));
+  const call = ['join', company.paths().apiUrl, '--authority', `${company.home}/tls/server-authority.pem`];
+  await well(person(name, [...call, '--token-file', `${company.home}/token`, '--key', `${name}.key.json`]));
 }
 
 const firstRoot = () => `${company.home}/products/${product}/1.root.json`;
@@ -115,15 +115,34 @@ test('TEST-OTA-1231 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06, REQ-OTA-POL-10: a root han
   };
   const own = keys.find(({ role }) => role === 'root')?.keyId ?? '';
   await company.airlock([
-    ...['keys', 'ceremony', 'start', product, file, '--reason', 'the root goes to its holders'],
-    ...['--add', `root=${folder}/bea.public.json`, '--add', `root=${folder}/cid.public.json`],
-    ...['--remove', `root=${own.slice(0, 12)}`, '--threshold', 'root=2'],
+    'keys',
+    'ceremony',
+    'start',
+    product,
+    file,
+    '--reason',
+    'the root goes to its holders',
+    '--add',
+    `root=${folder}/bea.public.json`,
+    '--add',
+    `root=${folder}/cid.public.json`,
+    '--remove',
+    `root=${own.slice(0, 12)}`,
+    '--threshold',
+    'root=2',
   ]);
   // Another file for the same root: whoever signed one does not sign the other by mistake.
   const rival = join(folder, 'rival.json');
   await company.airlock([
-    ...['keys', 'ceremony', 'start', product, rival, '--reason', 'bea alone'],
-    ...['--add', `root=${folder}/bea.public.json`],
+    'keys',
+    'ceremony',
+    'start',
+    product,
+    rival,
+    '--reason',
+    'bea alone',
+    '--add',
+    `root=${folder}/bea.public.json`,
   ]);
   await company.airlock(['keys', 'ceremony', 'sign', file, '--yes']);
   const open = await company.airlock(['keys', 'ceremony', 'finish', file]).then(
@@ -166,10 +185,10 @@ test('TEST-OTA-1231 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06, REQ-OTA-POL-10: a root han
   const record = readFileSync(`${file}.record.txt`, 'utf8');
   assert.match(record, /published and verified/);
   assert.match(record, /Bea Ott[\s\S]*by hand[\s\S]*Cid Roth/);
-  const after = (await company.airlock(['keys', 'list', product])) as {
+  const now = (await company.airlock(['keys', 'list', product])) as {
     keys: { role: string; threshold: string; where: string }[];
   };
-  const root = after.keys.filter(({ role }) => role === 'root');
+  const root = now.keys.filter(({ role }) => role === 'root');
   assert.deepEqual(
     root.map(({ threshold, where }) => [threshold, where]),
     [
@@ -182,7 +201,13 @@ test('TEST-OTA-1231 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06, REQ-OTA-POL-10: a root han
 test('TEST-OTA-1232 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06: online keys rotated by one command where the root keys are elsewhere: a file waits for both holders, and the old keys are destroyed when it is finished, with the server running', async () => {
   const online = join(company.home, 'server', 'data', 'online-keys');
   const rotated = (await company.airlock([
-    ...['keys', 'rotate-online', '--for', product, '--reason', 'yearly', '--yes'],
+    'keys',
+    'rotate-online',
+    '--for',
+    product,
+    '--reason',
+    'yearly',
+    '--yes',
   ])) as { rotated: { file: string; retired?: string[] }[] };
   const [waiting] = rotated.rotated;
   assert.ok(waiting !== undefined && waiting.retired === undefined);
@@ -205,7 +230,13 @@ test('TEST-OTA-1232 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06: online keys rotated by one
   assert.equal(keys.find(({ role }) => role === 'timestamp')?.where, 'server, online');
   // What the company's own home can sign, it rotates at once.
   const director = (await company.airlock([
-    ...['keys', 'rotate-online', '--for', 'director', '--reason', 'yearly', '--yes'],
+    'keys',
+    'rotate-online',
+    '--for',
+    'director',
+    '--reason',
+    'yearly',
+    '--yes',
   ])) as { rotated: { retired?: string[] }[] };
   assert.equal(director.rotated[0]?.retired?.length, 3);
 });

@@ -196,8 +196,12 @@ test('TEST-OTA-1220 REQ-OTA-SIGN-05, REQ-OTA-ROLL-02: every role and root rotate
   const provisioning = await newKey('new-provisioning');
   const gone = (signer: Signer) => signer.publicKey.keyId.slice(0, 12);
   await ceremony('root', product, [
-    ...['--add', `root=${root}`, '--remove', `root=${gone(old.root)}`],
-    ...['--add', `provisioning=${provisioning}`],
+    '--add',
+    `root=${root}`,
+    '--remove',
+    `root=${gone(old.root)}`,
+    '--add',
+    `provisioning=${provisioning}`,
   ]);
   const oldDirector = gone(openKey(company, 'director.root-1'));
   await ceremony('director', 'director', [
@@ -226,15 +230,27 @@ test('TEST-OTA-1220 REQ-OTA-SIGN-05, REQ-OTA-ROLL-02: every role and root rotate
   await look(3);
   const eve = await newKey('eve');
   await ceremony('stolen', product, [
-    ...['--stolen', 'quality=ada', '--function', 'quality=Eve Stone <eve>', '--key', `eve=${eve}`],
-    ...['--number', 'quality=50'],
+    '--stolen',
+    'quality=ada',
+    '--function',
+    'quality=Eve Stone <eve>',
+    '--key',
+    `eve=${eve}`,
+    '--number',
+    'quality=50',
   ]);
   await look(4);
   // 5: the other function by plan, and the old provisioning key, which no record needs any more.
   const ian = await newKey('ian');
   await ceremony('plan', product, [
-    ...['--remove', 'engineering=bo', '--function', 'engineering=Ian Hall <ian>', '--key', `ian=${ian}`],
-    ...['--remove', `provisioning=${gone(old.provisioning)}`],
+    '--remove',
+    'engineering=bo',
+    '--function',
+    'engineering=Ian Hall <ian>',
+    '--key',
+    `ian=${ian}`,
+    '--remove',
+    `provisioning=${gone(old.provisioning)}`,
   ]);
   await look(5);
 

@@ -50,7 +50,10 @@ export async function startCeremony(
   const signed = on.signer?.signed ?? {};
   const terms = need(nextTerms(on.ground, act, { now, signed, numbers: words.numbers }));
   const { drafts, policy } = need(planCeremony(on.ground, act, terms));
-  const files = [...drafts].map(([role, { unsigned }]) => [role, Buffer.from(unsigned).toString()]);
+  const files = [...drafts].map(([role, { unsigned }]): [string, string] => [
+    role,
+    Buffer.from(unsigned).toString(),
+  ]);
   return {
     owner: on.ground.owner,
     reason: words.reason,
@@ -70,7 +73,7 @@ function beforeOf({ ground }: CeremonyGround, roles: readonly string[]): Record<
   if (image === undefined || !roles.includes('targets')) return {};
   const texts = roles
     .filter((role) => role !== 'root')
-    .map((role) => [role, Buffer.from(heldFile(ground, role) ?? []).toString()]);
+    .map((role): [string, string] => [role, Buffer.from(heldFile(ground, role) ?? []).toString()]);
   return { ...Object.fromEntries(texts), 'policy.json': image.policy };
 }
 

@@ -106,9 +106,9 @@ export async function manage(
   const url = `${company.paths().apiUrl}/api/v1${path}`;
   return await new Promise((resolve, reject) => {
     const sent = request(url, { method, ca, headers }, (answer) => {
-      let body = '';
-      answer.setEncoding('utf8').on('data', (piece: string) => (body += piece));
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+      let said = '';
+      answer.setEncoding('utf8').on('data', (piece: string) => (said += piece));
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: said }));
     });
     sent.on('error', reject);
     sent.end(text);
@@ -159,7 +159,7 @@ export class LightDevice {
       url: company.paths().deviceUrl,
       authority: readFileSync(join(company.home, 'tls', 'server-authority.pem'), 'utf8'),
       certificate: identity.certificate,
-      key: identity.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      key: identity.privateKey.export({ type: 'pkcs8', format: 'pem' }),
       tlsMin: '1.3',
     });
     return new LightDevice(id, transport, state.value);

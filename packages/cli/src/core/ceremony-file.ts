@@ -124,7 +124,7 @@ export function encodeCeremony(file: CeremonyFile): string {
       keys: act.keys.map((change) => ({ ...change, add: change.add.map(publicKeyJson) })),
       holders: act.holders.map((change) => ({
         ...change,
-        add: change.add.map(({ holder, name, key }) => ({ holder, name, key: publicKeyJson(key) })),
+        add: change.add.map((entry) => ({ ...entry, key: publicKeyJson(entry.key) })),
       })),
       drop: act.drop,
       ...(act.minimum === undefined ? {} : { minimum: act.minimum }),
@@ -141,8 +141,8 @@ export function encodeCeremony(file: CeremonyFile): string {
 }
 
 /** Reads a ceremony file's JSON. Stops with CLI_CEREMONY_FILE, naming file and field. */
-export function readCeremony(value: unknown, name: string): CeremonyFile {
-  const reader = new Reader(value, { code: 'CLI_CEREMONY_FILE', name });
+export function readCeremony(value: unknown, origin: string): CeremonyFile {
+  const reader = new Reader(value, { code: 'CLI_CEREMONY_FILE', name: origin });
   reader.object([
     'schema',
     'owner',

@@ -17,10 +17,11 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       .selectFrom('roles')
       .select(({ fn }) => ['role', fn.max('version').as('version')])
       .where('owner', '=', owner)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('passed_over')
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('passed_over')
               .select('passed_over.version')
               .whereRef('passed_over.owner', '=', 'roles.owner')
               .whereRef('passed_over.role', '=', 'roles.role')
@@ -84,6 +85,16 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
         .limit(count)
         .execute();
     },
+    ...expiryQueries(db),
+    ...historyQueries(db),
+    ...documentQueries(db),
+  };
+}
+
+function expiryQueries(
+  db: Kysely<Tables>,
+): Pick<RoleStore, 'snapshotsExpiringBefore' | 'setExpiry' | 'expireDeviceSets'> {
+  return {
     async snapshotsExpiringBefore(moment, count) {
       const rows = await db
         .selectFrom('snapshot_expiry')
@@ -106,8 +117,6 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       const expires = formatInstant(now);
       await db.updateTable('snapshot_expiry').set({ expires }).where('owner', 'like', 'device:%').execute();
     },
-    ...historyQueries(db),
-    ...documentQueries(db),
   };
 }
 
