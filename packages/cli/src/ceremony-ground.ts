@@ -100,7 +100,7 @@ function imageOf({ state, policy }: SignerState): Result<NonNullable<Ground['ima
   return ok({ targets: Buffer.from(targets), policy, functions: new Map(functions) });
 }
 
-export function rootView(file: Uint8Array): RootView {
+function rootView(file: Uint8Array): RootView {
   const view = need(readRole(file, 'root'));
   return view.kind === 'root' ? view : stop('OTA_WRONG_BINDING', 'a root was expected', 'root');
 }

@@ -241,7 +241,7 @@ export async function alone<T>(context: Context, act: string, work: () => Promis
 }
 
 /** Stops with CLI_CEREMONY_OPEN, naming what is missing. */
-export function requireEnough({ checked, nameOf }: Opened): void {
+function requireEnough({ checked, nameOf }: Opened): void {
   const open = checked.roles.flatMap(({ role, needs }) =>
     needs
       .filter(({ signedBy, threshold }) => signedBy.length < threshold)

@@ -9,7 +9,7 @@ import { instant, plain } from '../output.ts';
 import type { CeremonyFile, CeremonyOwner } from './ceremony-file.ts';
 import type { CheckedCeremony, CeremonyRole } from './ceremony-check.ts';
 
-export function ownerWords(owner: CeremonyOwner): string {
+function ownerWords(owner: CeremonyOwner): string {
   return owner.repository === 'director' ? 'the director (whole fleet)' : `product ${owner.product}`;
 }
 
@@ -37,7 +37,7 @@ function whyRecords(file: CeremonyFile): string[] {
 }
 
 /** Why a rotation of one key takes others along (DESIGN "What is kept"). */
-export function whyOnlineKeys(file: CeremonyFile): string[] {
+function whyOnlineKeys(file: CeremonyFile): string[] {
   const replaced = new Set(file.act.keys.filter(({ remove }) => remove.length > 0).map(({ role }) => role));
   const functions = file.act.holders.filter(({ remove }) => remove.length > 0);
   if (functions.length === 0) return [];

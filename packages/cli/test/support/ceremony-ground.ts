@@ -150,7 +150,7 @@ export function codeOf(result: Result<unknown>): string {
 }
 
 export const fresh = key();
-export const fourth = key();
+const fourth = key();
 export const replaceRoot: CeremonyAct = {
   ...nothing,
   keys: [{ role: 'root', remove: [id(keys.root[2])], add: [fresh.publicKey], threshold: 2 }],
