@@ -245,6 +245,13 @@ export class ServerApi {
     return answer.status === 404 ? undefined : answer.bytes;
   }
 
+  /** A root of the director; undefined when the server has none of that number. */
+  async directorRoot(version: number): Promise<Uint8Array | undefined> {
+    const path = `${base}/director/tuf/${version}.root.json`;
+    const answer = await this.#api.send({ method: 'GET', path, expected: [404] });
+    return answer.status === 404 ? undefined : answer.bytes;
+  }
+
   async proposals(product: string): Promise<Proposal[]> {
     const path = `${base}/products/${part(product)}/proposals`;
     const answer = await this.#api.json({ method: 'GET', path });
@@ -302,7 +309,12 @@ export class ServerApi {
 
   /** Every device, page by page. */
   async devices(): Promise<Device[]> {
-    const devices: Device[] = [];
+    return await this.devicesAs(readDevice);
+  }
+
+  /** The same, read by whoever needs other fields. */
+  async devicesAs<T extends { readonly device: string }>(read: (reader: Reader) => T): Promise<T[]> {
+    const devices: T[] = [];
     for (;;) {
       const after = devices.at(-1)?.device;
       const query = after === undefined ? '' : `&after=${part(after)}`;
@@ -310,7 +322,7 @@ export class ServerApi {
         method: 'GET',
         path: `${base}/devices?limit=${pageRows}${query}`,
       });
-      const page = answer.at('devices').list().map(readDevice);
+      const page = answer.at('devices').list().map(read);
       devices.push(...page);
       if (page.length < pageRows) return devices;
     }

@@ -94,6 +94,10 @@ export interface DeviceReport {
     readonly reason: string;
   };
   readonly deviceRecord: number;
+  /** Numbers held: who has not heard of a revocation is seen here. Absent: an older agent, or its trust is lost. */
+  readonly heard?: { readonly imageRoot: number; readonly directorRoot: number; readonly targets: number };
+  /** What the boot chain trusts. Absent: not told; `trusted` absent: the device has no secure boot. */
+  readonly secureBoot?: { readonly trusted?: string[] };
   readonly agent: string;
   readonly logHead: { readonly sequence: number; readonly sha256: string };
 }

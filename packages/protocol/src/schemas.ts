@@ -91,6 +91,20 @@ export const DeviceReportSchema = Type.Object(
       ),
     ),
     deviceRecord: Count,
+    heard: Type.Optional(Type.Object({ imageRoot: Version, directorRoot: Version, targets: Count }, strict)),
+    secureBoot: Type.Optional(
+      Type.Object(
+        {
+          trusted: Type.Optional(
+            Type.Array(Type.String({ minLength: 1, maxLength: wireLimits.secureBootKeyCharactersMax }), {
+              maxItems: wireLimits.secureBootKeysMax,
+              uniqueItems: true,
+            }),
+          ),
+        },
+        strict,
+      ),
+    ),
     agent: Line,
     logHead: Type.Object({ sequence: Count, sha256: Sha256 }, strict),
   },

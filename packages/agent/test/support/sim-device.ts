@@ -260,7 +260,7 @@ export class SimDevice {
         revert: data('revert', world.data.ends),
       },
       floorStore: this.#floorStore(power),
-      secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
+      secureBoot: { trustedKeys: async () => world.secureBootKeys, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
         identify: async (component, group) => {

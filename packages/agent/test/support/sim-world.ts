@@ -40,6 +40,8 @@ export class World {
     ends: true,
   };
   reports: string[] = [];
+  /** undefined: the device has no secure boot. */
+  secureBootKeys: string[] | undefined;
   uploaded: LogEntry[] = [];
   checkIns = 0;
   imageRequests: { start: number; end: number }[] = [];
