@@ -18,6 +18,7 @@ import {
 } from './core/record.ts';
 import { backoffSeconds, stricterRate } from './core/schedule.ts';
 import { createExecutor, type Executor } from './executor.ts';
+import { counterToReport } from './executor-floor.ts';
 import type { Stop } from './executor-parts.ts';
 import { confirmedRunning, tellInterlock } from './executor-interlock.ts';
 import { askLeave, type Leave } from './executor-leave.ts';
@@ -61,6 +62,8 @@ export class PollingAgent {
   #confirmedTold = false;
   /** With a TPM: the record was found sealed with its counter, in this process. */
   #floorBelieved = false;
+  /** Why a device record does not end the doubt: told once in each start. */
+  #floorTold = '';
 
   constructor(ports: AgentPorts, settings: AgentSettings, loaded: Loaded, trust: TrustClient | undefined) {
     this.#ports = ports;
@@ -99,7 +102,8 @@ export class PollingAgent {
   async tellServer(): Promise<void> {
     // Also without a trust state: that it is lost is what the server must hear.
     const [record, trust] = [this.executor.record(), this.#trust?.state()];
-    await this.#reporter.flush({ record, trust, now: this.#now() });
+    const counter = await counterToReport(this.#ports, record);
+    await this.#reporter.flush({ record, trust, counter, now: this.#now() });
   }
 
   async poll(): Promise<PollOutcome> {
@@ -152,7 +156,12 @@ export class PollingAgent {
     this.#floorBelieved = stop === undefined;
     if (stop === undefined) return undefined;
     const { code, reason } = stop;
-    return code === 'OTA_STATE_RESTORED' ? { kind: 'refused', code, reason } : failure(code, reason);
+    if (code === 'OTA_FLOOR_REFUSED' && this.#floorTold !== reason) {
+      this.#floorTold = reason;
+      await this.executor.note(code, reason);
+    }
+    const refused = code === 'OTA_STATE_RESTORED' || code === 'OTA_FLOOR_REFUSED';
+    return refused ? { kind: 'refused', code, reason } : failure(code, reason);
   }
 
   /** Once in each start, as soon as no trial runs: the device's own software may have missed it the last time. */

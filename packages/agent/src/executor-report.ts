@@ -26,6 +26,8 @@ export interface Reporter {
     readonly record: DeviceState;
     /** undefined when it is lost. */
     readonly trust: TrustState | undefined;
+    /** Of the TPM; undefined without one, or while it cannot be asked. */
+    readonly counter: number | undefined;
     readonly now: UtcSeconds;
   }): Promise<string | undefined>;
 }
@@ -76,9 +78,10 @@ export function reporter(options: {
   const sign = (value: unknown): string => new TextDecoder().decode(signEnvelope(value, [ports.logSigner]));
 
   return {
-    async flush({ record, trust, now }) {
+    async flush({ record, trust, counter, now }) {
       // Each by itself: a server that refuses the report must not keep the log from those who need it.
-      const report = await faultOf(() => sendReport(reportOf(options, record, trust), now));
+      const content = { ...reportOf(options, record, trust), ...(counter === undefined ? {} : { counter }) };
+      const report = await faultOf(() => sendReport(content, now));
       const uploads = await faultOf(() => sendLog(now));
       return report ?? uploads;
     },

@@ -10,6 +10,7 @@ import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
 import { Command, CommanderError, Option } from 'commander';
 import { type CommandSpec, Context, Options } from './command.ts';
 import { deviceCommands } from './commands/device.ts';
+import { deviceRecordCommand } from './commands/device-record.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
@@ -30,6 +31,7 @@ export const commands: readonly CommandSpec[] = [
   ...homeCommands,
   ...productCommands,
   ...deviceCommands,
+  deviceRecordCommand,
   ...releaseCommands,
   ...signCommands,
   ...fleetCommands,

@@ -11,6 +11,7 @@ import type {
   DirectorRootPost,
   ProductCreate,
   ProposalPut,
+  RecordPut,
   ReleaseCreate,
 } from '@airlock/protocol';
 import { wireLimits } from '@airlock/protocol';
@@ -62,6 +63,8 @@ export interface ReportedDevice {
   readonly booted: number;
   readonly confirmed: number;
   readonly floor: number;
+  readonly counter?: number;
+  readonly restored: boolean;
   readonly lastCode?: string;
   readonly lastVersion?: number;
   readonly lastReason?: string;
@@ -74,6 +77,8 @@ export interface Device {
   readonly market: string;
   readonly hardware: readonly string[];
   readonly recordNumber: number;
+  /** Envelope of the device record. */
+  readonly record: string;
   readonly registered: string;
   readonly revoked?: string;
   readonly lastSeen?: string;
@@ -157,6 +162,8 @@ function readReported(reader: Reader): ReportedDevice {
     booted: report.at('booted').at('version').integer(0),
     confirmed: report.at('confirmed').at('version').integer(0),
     floor: report.at('floor').integer(0),
+    ...optional('counter', report.optional('counter')?.integer(0)),
+    restored: report.optional('restored')?.value === true,
     ...optional('lastCode', last?.at('code').text()),
     ...optional('lastVersion', last?.at('version').integer(0)),
     ...optional('lastReason', last?.at('reason').text()),
@@ -175,6 +182,7 @@ function readDevice(reader: Reader): Device {
       .list()
       .map((entry) => entry.text()),
     recordNumber: reader.at('recordNumber').integer(1),
+    record: reader.at('record').text(),
     registered: reader.at('registered').text(),
     ...optional('revoked', reader.optional('revoked')?.text()),
     ...optional('lastSeen', reader.optional('lastSeen')?.text()),
@@ -313,6 +321,12 @@ export class ServerApi {
 
   async device(device: string): Promise<Device | undefined> {
     return await this.#found(`${base}/devices/${part(device)}`, readDevice);
+  }
+
+  async putRecord(device: string, record: string): Promise<void> {
+    const value: RecordPut = { record };
+    const path = `${base}/devices/${part(device)}/record`;
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value } });
   }
 
   async revokeDevice(device: string): Promise<void> {

@@ -137,13 +137,20 @@ export const deviceCodes = {
     summary:
       'The record is not sealed with the counter of the TPM: the disk was restored from an older copy, or the counter replaced.',
     remedy:
-      'What runs stays, and nothing is installed. Find out what happened; then issue a device record with a higher number that names the floor.',
+      'What runs stays, and nothing is installed. Find out what happened; then sign a device record that names the floor and the counter: `airlock device record`.',
     decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
   },
   OTA_FLOOR_NAMED: {
     summary: 'A device record named the floor of a restored device; its record is sealed anew.',
     remedy: 'Nothing to do; updates go on.',
-    decidedIn: 'packages/agent/src/executor.ts#floorEffects',
+    decidedIn: 'packages/agent/src/executor.ts#floorPlan',
+  },
+  OTA_FLOOR_REFUSED: {
+    summary:
+      'A device record names the floor of a restored device for another value of its counter, or for none; it does not count.',
+    remedy:
+      'Sign one with a higher number that names the counter which `airlock-agent status` or `airlock device show` says.',
+    decidedIn: 'packages/agent/src/core/floor-seal.ts#namingRefused',
   },
   OTA_FAIL_FLOOR: {
     summary:

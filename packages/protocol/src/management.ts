@@ -248,6 +248,8 @@ export const DeviceView = Type.Object(
     market: Type.String(),
     hardware: Type.Array(Type.String()),
     recordNumber: Version,
+    /** Envelope of the device record in force, for whoever signs the next one. */
+    record: Type.String(),
     certificateSha256: Sha256,
     registered: Instant,
     revoked: Type.Optional(Instant),

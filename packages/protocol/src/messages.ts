@@ -84,6 +84,8 @@ export interface DeviceReport {
   readonly floor: number;
   /** A restored disk: nothing is installed until a device record with a higher number names the floor. */
   readonly restored?: boolean;
+  /** Value of the TPM's counter: the one that a device record must name to end `restored`. Absent without a TPM. */
+  readonly counter?: number;
   readonly state: AttemptState;
   readonly attempt?: { readonly id: string; readonly version: number; readonly manifestSha256: string };
   /** Result of the last attempt that ended. */

@@ -72,6 +72,7 @@ export const DeviceReportSchema = Type.Object(
     confirmed: InstalledGroupSchema,
     floor: Count,
     restored: Type.Optional(Type.Boolean()),
+    counter: Type.Optional(Count),
     state: Type.Union([
       Type.Literal('Idle'),
       Type.Literal('Fetching'),

@@ -1,4 +1,4 @@
-/** `device add | list | show | revoke`. */
+/** `device add | list | show | revoke`; `device record` stands in a file of its own. */
 import { readdir } from 'node:fs/promises';
 import { type DeviceRecord, isDeviceId, parseDeviceRecord } from '@airlock/trust';
 import type { CommandSpec, Context } from '../command.ts';
@@ -187,7 +187,8 @@ async function runList(context: Context): Promise<void> {
   );
 }
 
-async function findDevice(context: Context): Promise<Device> {
+/** The device that the first argument names. */
+export async function findDevice(context: Context): Promise<Device> {
   const found = await (await context.api()).device(context.argument(0));
   return found ?? stop('CLI_DEVICE_UNKNOWN', `the server knows no device ${context.argument(0)}`, 'DEVICE');
 }
@@ -210,6 +211,10 @@ async function runShow(context: Context): Promise<void> {
           ['state', reported.state],
           ['booted', String(reported.booted)],
           ['confirmed', `${reported.confirmed} (floor ${reported.floor})`],
+          ...(reported.counter === undefined ? [] : [['TPM counter', String(reported.counter)]]),
+          ...(reported.restored
+            ? [['restored disk', 'installs nothing until a record names its floor']]
+            : []),
           ['last result', lastResult(device)],
         ]),
     ['log findings', String(device.logFindings)],

@@ -173,6 +173,7 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     market: record.value.market,
     hardware: [...record.value.hardware],
     recordNumber: row.recordNumber,
+    record: row.record,
     certificateSha256: row.certificateSha256,
     registered: formatInstant(row.registered),
     ...(row.revoked === undefined ? {} : { revoked: formatInstant(row.revoked) }),
