@@ -150,7 +150,7 @@ export const deviceCodes = {
       'A device record names the floor of a restored device for another value of its counter, or for none; it does not count.',
     remedy:
       'Sign one with a higher number that names the counter which `airlock-agent status` or `airlock device show` says.',
-    decidedIn: 'packages/agent/src/core/floor-seal.ts#namingRefused',
+    decidedIn: 'packages/agent/src/executor.ts#floorPlan',
   },
   OTA_FAIL_FLOOR: {
     summary:
