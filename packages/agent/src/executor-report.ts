@@ -5,7 +5,7 @@
  * the next poll; a report is sent when something changed and not at every poll; its sequence grows over restarts
  * without a write of its own, because every start of the agent adds an entry to the log.
  */
-import type { DeviceReport, LogBatch, LogHead } from '@airlock/protocol';
+import type { DeviceReport, LogBatch, LogHead, ReportedWaiting } from '@airlock/protocol';
 import { heldDeviceRecord, signEnvelope, type TrustState, type UtcSeconds } from '@airlock/trust';
 import { messageOf } from './core/operating-error.ts';
 import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
@@ -28,6 +28,7 @@ export interface Reporter {
     readonly trust: TrustState | undefined;
     /** Of the TPM; undefined without one, or while it cannot be asked. */
     readonly counter: number | undefined;
+    readonly waiting: ReportedWaiting | undefined;
     readonly now: UtcSeconds;
   }): Promise<string | undefined>;
 }
@@ -78,9 +79,13 @@ export function reporter(options: {
   const sign = (value: unknown): string => new TextDecoder().decode(signEnvelope(value, [ports.logSigner]));
 
   return {
-    async flush({ record, trust, counter, now }) {
+    async flush({ record, trust, counter, waiting, now }) {
       // Each by itself: a server that refuses the report must not keep the log from those who need it.
-      const content = { ...reportOf(options, record, trust), ...(counter === undefined ? {} : { counter }) };
+      const content = {
+        ...reportOf(options, record, trust),
+        ...(counter === undefined ? {} : { counter }),
+        ...(waiting === undefined ? {} : { waiting }),
+      };
       const report = await faultOf(() => sendReport(content, now));
       const uploads = await faultOf(() => sendLog(now));
       return report ?? uploads;

@@ -5,7 +5,7 @@
  * last one that is durable; an operating fault of a port becomes an event or a stop, never a crash; a programmer's
  * error goes up. What to do is `core/`'s to decide; when to begin or activate is the agent's.
  */
-import type { DeviceCode } from '@airlock/protocol';
+import type { DeviceCode, LogFacts } from '@airlock/protocol';
 import type { Effect, Facts, MachineEvent } from './core/effects.ts';
 import { isSealed, namingRefused, sealAnew, type NamedFloor } from './core/floor-seal.ts';
 import { step } from './core/machine.ts';
@@ -29,14 +29,14 @@ export interface Executor {
   /** Writes a record that no arrow made: memory of refusals. Throws DiskError. */
   remember(change: Pick<DeviceState, 'refusals'>): Promise<void>;
   /** An entry in the log; a log that cannot be written stops nothing. */
-  note(code: DeviceCode, reason: string): Promise<void>;
+  note(code: DeviceCode, reason: string, facts?: LogFacts): Promise<void>;
 }
 
 export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Executor {
   const runner = new EffectRunner(parts, loaded);
   return {
     record: () => runner.record,
-    note: (code, reason) => runner.note(code, reason),
+    note: (code, reason, facts) => runner.note(code, reason, facts),
     async dispatch(event) {
       const stop = await dispatch(parts, runner, event);
       await runner.endWatchOutsideTrial();

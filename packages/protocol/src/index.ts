@@ -6,3 +6,4 @@ export { wireLimits } from './limits.ts';
 export * from './schemas.ts';
 export * from './management.ts';
 export { apiCodes, type ApiCode } from './api-codes.ts';
+export * from './service.ts';

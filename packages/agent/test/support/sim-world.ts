@@ -9,7 +9,10 @@ export class World {
   now = start + 10;
   monotonic = 0;
   reachable = true;
-  interlock: (what: string) => boolean = () => true;
+  /** `hang`: no answer ever comes; `crash`: the port throws. */
+  interlock: (what: string) => boolean | 'hang' | 'crash' = () => true;
+  /** Time limits end, each once nothing else happens; otherwise they last until they are called off. */
+  limitsEnd = false;
   consent = true;
   /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
   told: string[] = [];
