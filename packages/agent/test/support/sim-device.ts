@@ -158,7 +158,7 @@ export class SimDevice {
   async boot(options: { cutBefore?: number; polls?: number } = {}): Promise<'cut' | 'restart' | PollOutcome> {
     this.disk.loseUnflushed();
     this.startGroup();
-    this.power = new Power(options.cutBefore);
+    this.power = new Power(options.cutBefore, (name) => this.world.onStep(name));
     this.disk.running = ['app', 'rootfs'].map((component) => slotPath(component, this.bootedGroup));
     const { promise: restarted, resolve } = Promise.withResolvers<'restart'>();
     const ports = this.#ports(this.power, () => resolve('restart'));
@@ -228,6 +228,8 @@ export class SimDevice {
           if (!world.restartWorks) throw new Error('the restart command failed');
           await power.step('restart');
           restart();
+          // Nothing of this boot goes on.
+          void power.cut();
           return await new Promise<never>(() => undefined);
         },
       },

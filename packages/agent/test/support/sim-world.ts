@@ -5,7 +5,7 @@ import { Company, start } from './sim-company.ts';
 
 /** What the device's surroundings do; tests change it between and during boots. */
 export class World {
-  company = new Company();
+  readonly company: Company;
   now = start + 10;
   monotonic = 0;
   reachable = true;
@@ -14,6 +14,8 @@ export class World {
   /** Time limits end, each once nothing else happens; otherwise they last until they are called off. */
   limitsEnd = false;
   consent = true;
+  /** Called before each durable operation, by what it means. */
+  onStep: (name: string) => void = () => undefined;
   /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
   told: string[] = [];
   deaf = false;
@@ -54,6 +56,10 @@ export class World {
   /** Whether the device is provisioned with a simulated TPM; `floorStore`: with this one instead. */
   tpm = false;
   floorStore: FloorStore | undefined;
+
+  constructor(company: Company = new Company()) {
+    this.company = company;
+  }
 
   /** What a transport throws when a connection breaks. */
   fault(): TransportError {
