@@ -26,7 +26,7 @@ const socketSecondsMax = 60;
 export function readService(service: ConfigField, path: (field: ConfigField) => string): Service {
   service.object(['folder', 'sockets']);
   const sockets: Partial<Record<ServicePermission, { uid: number; gid: number; mode: number }>> = {};
-  const given = service.at('sockets').object([...servicePermissions]);
+  const given = service.at('sockets').object(['status', 'log', 'install', 'consent', 'interlock']);
   for (const permission of servicePermissions) {
     const socket = given.optional(permission, (field) => readSocket(field, permission));
     if (socket !== undefined) sockets[permission] = socket;

@@ -65,6 +65,10 @@ export interface ReportedDevice {
   readonly floor: number;
   readonly counter?: number;
   readonly restored: boolean;
+  /** What a release waits for there, in words. */
+  readonly waiting?: string;
+  /** Whether somebody defers it past its deadline. */
+  readonly overdue: boolean;
   readonly lastCode?: string;
   readonly lastVersion?: number;
   readonly lastReason?: string;
@@ -157,6 +161,7 @@ function readProduct(reader: Reader): Product {
 function readReported(reader: Reader): ReportedDevice {
   const report = reader.at('report');
   const last = report.optional('lastResult');
+  const waiting = report.optional('waiting');
   return {
     state: report.at('state').text(),
     booted: report.at('booted').at('version').integer(0),
@@ -164,6 +169,8 @@ function readReported(reader: Reader): ReportedDevice {
     floor: report.at('floor').integer(0),
     ...optional('counter', report.optional('counter')?.integer(0)),
     restored: report.optional('restored')?.value === true,
+    ...optional('waiting', waiting?.at('reason').text()),
+    overdue: waiting?.at('overdue').value === true,
     ...optional('lastCode', last?.at('code').text()),
     ...optional('lastVersion', last?.at('version').integer(0)),
     ...optional('lastReason', last?.at('reason').text()),

@@ -101,3 +101,18 @@ test('TEST-OTA-1104 REQ-OTA-OPS-01, REQ-OTA-ROLL-04: device record, each wrong i
   await refused(desk, call(...named), 'CLI_SERVER_ANSWER', 'record 4', 1);
   assert.equal(desk.server.records.size, 0);
 });
+
+test('TEST-OTA-1133 REQ-OTA-POL-06, REQ-OTA-LOG-01: device show and device list, of a device that defers a release past its deadline: what it waits for, and the alarm', async (t) => {
+  const desk = await sitDown(t, company);
+  const since = { by: 'window', reason: 'outside the update window', since: now };
+  await registered(desk, { state: 'Staged', waiting: { ...since, overdue: false } });
+  const waits = await desk.run('device', 'show', 'pump-1');
+  assert.match(waits.out, /waits for +outside the update window\n/);
+  assert.doesNotMatch(waits.out, /overdue/i);
+  const held = desk.server.devices.get('pump-1') as { readonly reported: { readonly report: object } };
+  const report = { ...held.reported.report, waiting: { ...since, overdue: true } };
+  desk.server.devices.clear();
+  desk.server.devices.set('pump-1', { ...held, reported: { report } });
+  assert.match((await desk.run('device', 'show', 'pump-1')).out, /overdue +deferred past the deadline/);
+  assert.match((await desk.run('device', 'list')).out, /Staged, OVERDUE/);
+});

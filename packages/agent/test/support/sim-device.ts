@@ -245,7 +245,7 @@ export class SimDevice {
         ...clockSetOf(world),
       },
       random: { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)), fraction: () => 0.5 },
-      interlock: {
+      interlock: world.interlockPort ?? {
         allows: async (what) => {
           const answer = world.interlock(what);
           if (answer === 'hang') return await new Promise<never>(() => undefined);

@@ -1,6 +1,12 @@
 /** The surroundings of a simulated device: server, operator, boot loader, programs, faults. */
 import type { LogEntry, SelfTestResult } from '@airlock/protocol';
-import { TransportError, type AgentSettings, type FloorStore, type Watchdog } from '../../src/index.ts';
+import {
+  TransportError,
+  type AgentSettings,
+  type FloorStore,
+  type Interlock,
+  type Watchdog,
+} from '../../src/index.ts';
 import { Company, start } from './sim-company.ts';
 
 /** What the device's surroundings do; tests change it between and during boots. */
@@ -14,6 +20,8 @@ export class World {
   /** Time limits end, each once nothing else happens; otherwise they last until they are called off. */
   limitsEnd = false;
   consent = true;
+  /** Instead of the answers above. */
+  interlockPort: Interlock | undefined;
   /** Called before each durable operation, by what it means. */
   onStep: (name: string) => void = () => undefined;
   /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */

@@ -168,14 +168,13 @@ function knownType(keytype: string): 'ed25519' | 'ecdsa' {
 }
 
 function row(device: Device): string[] {
-  const { reported } = device;
   return [
     device.device,
     device.product,
     device.safetyClass,
     device.market,
     device.hardware.join(', '),
-    device.revoked === undefined ? (reported?.state ?? 'never reported') : `revoked ${device.revoked}`,
+    device.revoked === undefined ? stateWords(device) : `revoked ${device.revoked}`,
   ];
 }
 
@@ -216,10 +215,18 @@ async function runShow(context: Context): Promise<void> {
             ? [['restored disk', 'installs nothing until a record names its floor']]
             : []),
           ['last result', lastResult(device)],
+          ...(reported.waiting === undefined ? [] : [['waits for', reported.waiting]]),
+          ...(reported.overdue ? [['overdue', 'deferred past the deadline of its release']] : []),
         ]),
     ['log findings', String(device.logFindings)],
   ];
   context.out.result(device, table(['DEVICE', device.device], rows));
+}
+
+/** The state as reported; a release that is deferred past its deadline is an alarm wherever devices are listed. */
+export function stateWords({ reported }: Device): string {
+  if (reported === undefined) return 'never reported';
+  return reported.overdue ? `${reported.state}, OVERDUE` : reported.state;
 }
 
 /** `OTA_CONFIRMED 12`, or a dash. */
