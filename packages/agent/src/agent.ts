@@ -25,6 +25,8 @@ import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.t
 export type { PollOutcome } from './executor-poll.ts';
 
 export interface AgentStatus {
+  /** Whether the start is over: what the record asked for is done, as far as it could be. */
+  readonly ready: boolean;
   readonly bootedGroup: GroupLetter;
   /** undefined before `boot`. */
   readonly record: DeviceState | undefined;
@@ -130,6 +132,7 @@ export function createAgent(options: {
       const record = started?.executor.record();
       const inTrial = record !== undefined && isInTrial(record, bootedGroup);
       return {
+        ready: booted,
         bootedGroup,
         record,
         inTrial,

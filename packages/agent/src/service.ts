@@ -23,7 +23,6 @@ import type { Agent } from './agent.ts';
 import { ConfigFault, ConfigField } from './config-field.ts';
 import { consentSecondsMax, operatorExpected, operatorForm } from './core/consent.ts';
 import { messageOf } from './core/operating-error.ts';
-import { bootedOf } from './executor-report.ts';
 import type { ConsentDesk } from './service-consent.ts';
 import { agentVersion } from './version.ts';
 
@@ -144,7 +143,7 @@ async function logOf(parts: ServiceParts, entriesMax: number): Promise<Result<Se
 }
 
 function statusOf({ device, product, agent, desk }: ServiceParts): ServiceStatus {
-  const { bootedGroup, record, inTrial } = agent.status();
+  const { ready, bootedGroup, record, inTrial } = agent.status();
   const release = agent.release();
   const waiting = agent.waiting();
   const consent = release === undefined ? undefined : desk.held(release.manifestSha256);
@@ -163,7 +162,8 @@ function statusOf({ device, product, agent, desk }: ServiceParts): ServiceStatus
   return {
     ...base,
     state: record.state,
-    clinicalUse: inTrial || bootedOf(record, bootedGroup).version === 0 ? 'wait' : 'allowed',
+    // As the news says it: not before the start is over, since a trial may still be left.
+    clinicalUse: ready && !inTrial ? 'allowed' : 'wait',
     confirmedVersion: record.confirmed.version,
     floor: record.floor,
     ...(attempt === undefined ? {} : { attempt: { id: attempt.id, version: attempt.version } }),

@@ -57,6 +57,7 @@ async function bench(t: TestContext, sockets = allSockets(0o600), timeLimitSecon
     run: async () => undefined,
     close: async () => undefined,
     status: () => ({
+      ready: false,
       bootedGroup: 'A',
       record: undefined,
       inTrial: false,

@@ -194,7 +194,8 @@ export class SimulatedServer {
   }
 
   #routeDevices(call: string, body: Buffer): object {
-    const [, method, device, rest] = /^(GET|PUT|DELETE|POST) devices(?:\/([^/]+)(\/.+)?)?$/.exec(call) ?? [];
+    const [, method, device, rest] =
+      /^(GET|PUT|DELETE|POST) devices(?:\/([^/]+)(\/.+)?)?$/.exec(call.replace(/\?.*$/, '')) ?? [];
     if (method === undefined) return refuse(404, 'API_NOT_FOUND', `no such address: ${call}`);
     if (device === undefined) {
       if (method === 'GET') return { devices: [...this.devices.values()] };
