@@ -12,7 +12,7 @@ import { trialTriesDefault } from './ports/boot-control.ts';
 import { ConfigFault, ConfigField } from './config-field.ts';
 import { judgeService, readConsent, readInterlock, readService } from './config-service.ts';
 
-export type { AgentConfig, AgentLimits };
+export type { AgentConfig };
 
 /** A configuration names a few dozen paths and programs. */
 export const configBytesMax = 256_000;

@@ -178,7 +178,7 @@ function consentOf({ operator, manifestSha256, until }: NonNullable<ServiceStatu
 }
 
 /** Errors: `OTA_SERVICE_REQUEST` with the field. */
-export function parseRequest(value: unknown): Result<ServiceRequest> {
+function parseRequest(value: unknown): Result<ServiceRequest> {
   try {
     return ok(readRequest(new ConfigField(value, '')));
   } catch (error) {

@@ -149,23 +149,28 @@ test('TEST-OTA-1129 REQ-OTA-LIMIT-01, REQ-OTA-LIMIT-02: rests between polls whil
     },
   };
   const settings = { tuning: {} } as Parameters<Naps['waiting']>[1];
-  let opens: number | undefined;
+  const window: { opens?: number } = {};
   let answer = false;
   const agent = {
     mayGoOn: async () => answer,
-    waiting: () => ({ view: undefined, opens }),
+    waiting: () => ({ view: undefined, opens: window.opens }),
     now: () => clock.now(),
   };
   const { signal } = new AbortController();
   const naps = new Naps(clock);
   await naps.waiting(agent, settings, 200, signal);
   assert.deepEqual(slept.splice(0), [60_000, 60_000, 60_000, 20_000]);
-  opens = clock.now() + 90;
+  window.opens = clock.now() + 90;
   answer = true;
   await naps.waiting(agent, settings, 3600, signal);
   assert.deepEqual(slept.splice(0), [60_000], 'the first yes ends it');
   answer = false;
-  await naps.waiting({ ...agent, mayGoOn: async () => clock.now() >= (opens ?? 0) }, settings, 3600, signal);
+  await naps.waiting(
+    { ...agent, mayGoOn: async () => clock.now() >= (window.opens ?? 0) },
+    settings,
+    3600,
+    signal,
+  );
   assert.deepEqual(slept.splice(0), [30_000], 'the moment at which the window opens');
   naps.wake();
   await naps.waiting(agent, settings, 3600, signal);

@@ -19,7 +19,7 @@ export interface Waiting {
 }
 
 /** The moment after which deferring is escalated; undefined: never. */
-export function deadlineOf({ urgency }: Pick<Manifest, 'urgency'>): UtcSeconds | undefined {
+function deadlineOf({ urgency }: Pick<Manifest, 'urgency'>): UtcSeconds | undefined {
   return urgency.deadline === undefined ? undefined : parseInstant(urgency.deadline);
 }
 
