@@ -20,12 +20,13 @@ export function inWindows(
   timeZone: string,
   windows: readonly (Window | undefined)[],
 ): boolean {
+  const given = windows.filter((window) => window !== undefined);
+  if (given.length === 0) return true;
   const { dayOfWeek, hour, minute } = wallClock(now, timeZone);
   // Temporal counts Monday as 1 and Sunday as 7; a window counts Sunday as 0.
   const day = dayOfWeek % 7;
   const minutes = 60 * hour + minute;
-  return windows.every((window) => {
-    if (window === undefined) return true;
+  return given.every((window) => {
     const { fromMinute, toMinute, days } = window;
     if (fromMinute <= toMinute) return days.includes(day) && minutes >= fromMinute && minutes < toMinute;
     // Over midnight: what is past it belongs to the day on which the window opened.
