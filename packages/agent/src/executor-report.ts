@@ -5,7 +5,13 @@
  * the next poll; a report is sent when something changed and not at every poll; its sequence grows over restarts
  * without a write of its own, because every start of the agent adds an entry to the log.
  */
-import { type DeviceReport, type LogBatch, type LogHead, wireLimits } from '@airlock/protocol';
+import {
+  type DeviceReport,
+  type LogBatch,
+  type LogHead,
+  type ReportedWaiting,
+  wireLimits,
+} from '@airlock/protocol';
 import { heldDeviceRecord, readRole, signEnvelope, type TrustState, type UtcSeconds } from '@airlock/trust';
 import { messageOf } from './core/operating-error.ts';
 import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
@@ -26,6 +32,9 @@ export interface Reporter {
     readonly record: DeviceState;
     /** undefined when it is lost. */
     readonly trust: TrustState | undefined;
+    /** Of the TPM; undefined without one, or while it cannot be asked. */
+    readonly counter: number | undefined;
+    readonly waiting: ReportedWaiting | undefined;
     readonly now: UtcSeconds;
   }): Promise<string | undefined>;
 }
@@ -76,11 +85,16 @@ export function reporter(options: {
   const sign = (value: unknown): string => new TextDecoder().decode(signEnvelope(value, [ports.logSigner]));
 
   return {
-    async flush({ record, trust, now }) {
+    async flush({ record, trust, counter, waiting, now }) {
       // Each by itself: a server that refuses the report must not keep the log from those who need it.
       const report = await faultOf(async () => {
-        const secureBoot = await secureBootOf(ports);
-        await sendReport({ ...reportOf(options, record, trust), ...secureBoot }, now);
+        const content = {
+          ...reportOf(options, record, trust),
+          ...(counter === undefined ? {} : { counter }),
+          ...(waiting === undefined ? {} : { waiting }),
+          ...(await secureBootOf(ports)),
+        };
+        await sendReport(content, now);
       });
       const uploads = await faultOf(() => sendLog(now));
       return report ?? uploads;

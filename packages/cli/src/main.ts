@@ -13,6 +13,7 @@ import { type CommandSpec, Context, Options } from './command.ts';
 import { auditCommands } from './commands/audit.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { deviceCommands } from './commands/device.ts';
+import { deviceRecordCommand } from './commands/device-record.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
@@ -35,6 +36,7 @@ export const commands: readonly CommandSpec[] = [
   ...homeCommands,
   ...productCommands,
   ...deviceCommands,
+  deviceRecordCommand,
   ...releaseCommands,
   ...signCommands,
   ...auditCommands,

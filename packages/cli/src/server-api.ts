@@ -11,6 +11,7 @@ import type {
   DirectorRootPost,
   ProductCreate,
   ProposalPut,
+  RecordPut,
   ReleaseCreate,
 } from '@airlock/protocol';
 import { wireLimits } from '@airlock/protocol';
@@ -63,6 +64,12 @@ export interface ReportedDevice {
   readonly booted: number;
   readonly confirmed: number;
   readonly floor: number;
+  readonly counter?: number;
+  readonly restored: boolean;
+  /** What a release waits for there, in words. */
+  readonly waiting?: string;
+  /** Whether somebody defers it past its deadline. */
+  readonly overdue: boolean;
   readonly lastCode?: string;
   readonly lastVersion?: number;
   readonly lastReason?: string;
@@ -75,6 +82,8 @@ export interface Device {
   readonly market: string;
   readonly hardware: readonly string[];
   readonly recordNumber: number;
+  /** Envelope of the device record. */
+  readonly record: string;
   readonly registered: string;
   readonly revoked?: string;
   readonly lastSeen?: string;
@@ -153,11 +162,16 @@ function readProduct(reader: Reader): Product {
 function readReported(reader: Reader): ReportedDevice {
   const report = reader.at('report');
   const last = report.optional('lastResult');
+  const waiting = report.optional('waiting');
   return {
     state: report.at('state').text(),
     booted: report.at('booted').at('version').integer(0),
     confirmed: report.at('confirmed').at('version').integer(0),
     floor: report.at('floor').integer(0),
+    ...optional('counter', report.optional('counter')?.integer(0)),
+    restored: report.optional('restored')?.value === true,
+    ...optional('waiting', waiting?.at('reason').text()),
+    overdue: waiting?.at('overdue').value === true,
     ...optional('lastCode', last?.at('code').text()),
     ...optional('lastVersion', last?.at('version').integer(0)),
     ...optional('lastReason', last?.at('reason').text()),
@@ -176,6 +190,7 @@ function readDevice(reader: Reader): Device {
       .list()
       .map((entry) => entry.text()),
     recordNumber: reader.at('recordNumber').integer(1),
+    record: reader.at('record').text(),
     registered: reader.at('registered').text(),
     ...optional('revoked', reader.optional('revoked')?.text()),
     ...optional('lastSeen', reader.optional('lastSeen')?.text()),
@@ -330,6 +345,12 @@ export class ServerApi {
 
   async device(device: string): Promise<Device | undefined> {
     return await this.#found(`${base}/devices/${part(device)}`, readDevice);
+  }
+
+  async putRecord(device: string, record: string, reason: string | undefined): Promise<void> {
+    const value: RecordPut = { record };
+    const path = `${base}/devices/${part(device)}/record`;
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, reason });
   }
 
   async revokeDevice(device: string, reason: string | undefined): Promise<void> {

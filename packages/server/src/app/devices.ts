@@ -208,6 +208,7 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     hardware: [...record.value.hardware],
     recordNumber: row.recordNumber,
     recordKeyIds: recordKeyIds(row.record),
+    record: row.record,
     certificateSha256: row.certificateSha256,
     registered: formatInstant(row.registered),
     ...(row.revoked === undefined ? {} : { revoked: formatInstant(row.revoked) }),
