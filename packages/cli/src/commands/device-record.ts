@@ -15,9 +15,9 @@ import {
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { isSafetyClass } from '../core/company.ts';
 import { checkDevice } from '../device.ts';
+import type { Device } from '../device-answers.ts';
 import { plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Device } from '../server-api.ts';
 import { verifyRepository } from '../signer.ts';
 import { need, stop } from '../stop.ts';
 import { findDevice } from './device.ts';

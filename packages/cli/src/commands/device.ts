@@ -9,7 +9,7 @@ import { nearestFolder, readJsonFile, readTextFile, removeFiles, writeNewFiles }
 import { keyTypes } from '../keys.ts';
 import { table } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Device } from '../server-api.ts';
+import type { Device } from '../device-answers.ts';
 import { deviceAuthorityFile, deviceAuthorityKey } from '../setup.ts';
 import { verifyRepository } from '../signer.ts';
 import { need, stop } from '../stop.ts';
