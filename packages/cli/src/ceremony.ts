@@ -2,7 +2,7 @@
  * The three steps of a ceremony: starting a file, adding this home's signatures to it, publishing it when enough are
  * there. What may be signed is decided in core/ceremony-check.ts, on the ground of ceremony-ground.ts.
  *
- * Keeps true: nothing is signed that was not shown; numbers and contents are recorded before a signature leaves;
+ * Keeps true: nothing is signed that was not shown; a function's signature comes with its statement (ceremony-stating.ts); numbers and contents are recorded before a signature leaves;
  * publishing can be repeated after any interruption, since the same files change nothing.
  */
 import { addSignature, sha256Hex } from '@airlock/trust';
@@ -16,6 +16,7 @@ import {
   recordSignedAs,
   rootChain,
 } from './ceremony-ground.ts';
+import { findStatements, prepareStatements, stateTask, type Task } from './ceremony-stating.ts';
 import type { Context } from './command.ts';
 import {
   type CheckedCeremony,
@@ -32,7 +33,6 @@ import type { CeremonyAct, CeremonyFile, CeremonySigner } from './core/ceremony-
 import { ceremonyLines, type NameOf } from './core/ceremony-words.ts';
 import { planCeremony } from './core/ceremony.ts';
 import { publicMode, writeFileAtomic } from './files.ts';
-import type { StoredKey } from './keys.ts';
 import { withLock } from './lock.ts';
 import { requireAttended } from './passphrases.ts';
 import type { ServerApi } from './server-api.ts';
@@ -64,6 +64,7 @@ export async function startCeremony(
     before: beforeOf(on, [...drafts.keys()]),
     chain: await rootChain(context, on),
     signed: [],
+    statements: {},
   };
 }
 
@@ -133,15 +134,20 @@ export async function signCeremony(
   requireAttended(context.ring.passphrases, await attendance(context, on));
   const tasks = await tasksOf(context, checked, options.keys);
   refuseTwice(opened, tasks, options.instead);
+  const prepared = await prepareStatements(context, file, tasks);
   await options.confirm(checked.fingerprint);
   const files = { ...file.files };
   const signed: CeremonySigner[] = [...file.signed];
+  const statements: Record<string, readonly string[]> = { ...file.statements };
   const keys = new Map(tasks.map(({ key }) => [key.publicKey.keyId, key]));
   const added: [CeremonyRole, string, Uint8Array][] = [];
   for (const [keyId, key] of keys) {
     const signer = await context.ring.signer(key);
     for (const task of tasks.filter((it) => it.key === key)) {
       added.push([task.role, keyId, signer.sign(task.role.draft.bytesToSign)]);
+      const { role } = task.role;
+      const said = await stateTask(context, { ground: on.ground, file }, { ...task, signer }, prepared);
+      if (said !== undefined) statements[role] = [...(statements[role] ?? []), said];
     }
     const name = policyName(nameOf(keyId)) ?? options.printedName ?? key.name;
     signed.push({ keyId, name, time: context.io.now() });
@@ -156,17 +162,12 @@ export async function signCeremony(
     `ceremony of ${ownerName(file.owner)}: ${roles.map(numberOf).join(', ')}`,
     file.reason,
   );
-  return { ...file, files, signed };
+  return { ...file, files, signed, statements };
 }
 
 /** Names of the policy are persons; names of this home's key files are not. */
 function policyName(name: string | undefined): string | undefined {
   return name?.endsWith('>') === true ? name : undefined;
-}
-
-interface Task {
-  readonly role: CeremonyRole;
-  readonly key: StoredKey;
 }
 
 async function tasksOf(
@@ -262,14 +263,14 @@ export async function publishCeremony(context: Context, api: ServerApi, opened: 
   const { file } = opened;
   requireEnough(opened);
   if (file.owner.repository === 'director') {
-    if (opened.inForce.length === 0) await api.postDirectorRoot(file.files['root'] ?? '');
+    if (opened.inForce.length === 0) await api.postDirectorRoot(file.files['root'] ?? '', file.reason);
   } else {
     await publishImage(api, file.owner.product, opened);
   }
   const after = await readGround(context, file.owner, { offline: false });
   const inForce = rolesInForce(after.ground, file);
   const open = Object.keys(file.files).filter((role) => !inForce.includes(role));
-  if (open.length === 0) return;
+  if (open.length === 0) return await findStatements(context, api, opened);
   const found = open.map((role) => `${role} ${heldVersion(after.ground, role)}`).join(', ');
   stop(
     'CLI_CEREMONY_OPEN',
@@ -284,7 +285,7 @@ export async function publishCeremony(context: Context, api: ServerApi, opened: 
 async function publishImage(api: ServerApi, product: string, { file, on, inForce }: Opened): Promise<void> {
   if (file.policy !== undefined) {
     const bytes = Buffer.from(file.policy);
-    await api.putPolicy(product, sha256Hex(bytes), bytes);
+    await api.putPolicy(product, sha256Hex(bytes), bytes, file.reason);
   }
   const names = Object.keys(file.files).filter((role) => role !== 'root' && role !== 'targets');
   const rootFirst = file.act.keys.some(({ role }) => role === 'targets');
@@ -299,6 +300,8 @@ async function publishImage(api: ServerApi, product: string, { file, on, inForce
       role,
       file: text,
       previous: heldVersion(on.ground, role),
+      reason: file.reason,
+      ...(file.statements[role] === undefined ? {} : { statements: [...file.statements[role]] }),
       ...(open === undefined ? {} : { etag: open.etag }),
     });
   }

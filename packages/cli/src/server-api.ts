@@ -138,9 +138,14 @@ export class ServerApi {
     await this.#api.send({ method: 'GET', path: '/health' });
   }
 
-  async postDirectorRoot(root: string): Promise<void> {
+  async postDirectorRoot(root: string, reason?: string): Promise<void> {
     const value: DirectorRootPost = { root };
-    await this.#api.send({ method: 'POST', path: `${base}/director/root`, body: { kind: 'json', value } });
+    await this.#api.send({
+      method: 'POST',
+      path: `${base}/director/root`,
+      body: { kind: 'json', value },
+      reason,
+    });
   }
 
   async postProduct(product: string, root: string): Promise<void> {
@@ -153,9 +158,9 @@ export class ServerApi {
     return answer.at('products').list().map(readProduct);
   }
 
-  async putPolicy(product: string, sha256: string, bytes: Uint8Array): Promise<void> {
+  async putPolicy(product: string, sha256: string, bytes: Uint8Array, reason?: string): Promise<void> {
     const path = `${base}/products/${part(product)}/policies/${sha256}`;
-    await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes } });
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes }, reason });
   }
 
   /** A file of the product's repository in its TUF layout; undefined when the server has none. */
@@ -188,14 +193,16 @@ export class ServerApi {
     readonly etag?: string;
     /** One for each new signature of a function's role. */
     readonly statements?: string[];
+    readonly reason?: string;
   }): Promise<Proposal> {
-    const { product, role, file, previous, etag, statements } = options;
+    const { product, role, file, previous, etag, statements, reason } = options;
     const path = `${base}/products/${part(product)}/proposals/${part(role)}`;
     const value: ProposalPut = { file, previous, ...optional('statements', statements) };
     const answer = await this.#api.send({
       method: 'PUT',
       path,
       body: { kind: 'json', value },
+      reason,
       ...(etag === undefined ? {} : { ifMatch: etag }),
     });
     return readProposal(this.#api.reader(answer, path));

@@ -95,7 +95,7 @@ export function makeStatement(prepared: Prepared, signer: Signer, stating: Stati
     signedSha256: sha256Hex(bytesToSign),
     ...(release === undefined ? {} : { release }),
     meaning: meaningOf(act),
-    reason: act.kind === 'withdraw' ? act.reason : '',
+    reason: act.kind === 'approve' ? '' : (act.reason ?? ''),
     signer: prepared.signer,
     time: now,
     checkpoint: {
@@ -140,7 +140,7 @@ function releaseOf(act: Exclude<Act, { kind: 'renew' }>, before: FunctionView['r
 export async function findEntry(
   home: Home,
   api: AuditApi,
-  prepared: Prepared,
+  prepared: { readonly log: LogIdentity; readonly signer: { readonly keyId: string } },
   about: Stated,
 ): Promise<number> {
   const { log, signer } = prepared;

@@ -3,7 +3,7 @@
  *
  * The files in it are compared, byte for byte, with those that `planCeremony` makes here; number and expiry are bounded.
  * A root is the next one, without a gap (TUF 5.3.5). Signatures are counted as devices count them: a root under the
- * old root and under itself, every other role under its new delegator. Pure.
+ * old root and under itself, every other role under its new delegator; those of functions with their statements. Pure.
  */
 import {
   canonicalBytes,
@@ -25,6 +25,7 @@ import {
 } from '@airlock/trust';
 import type { CeremonyAct, CeremonyFile } from './ceremony-file.ts';
 import { type CeremonyPlan, type Ground, planCeremony, rolesOf, type Term } from './ceremony.ts';
+import { checkStatements } from './ceremony-statements.ts';
 import { functionLifeSeconds } from './signing.ts';
 
 const daySeconds = 24 * 3600;
@@ -163,8 +164,19 @@ export function checkCeremony(ground: Ground, file: CeremonyFile, at: CheckedAt)
   for (const [role, draft] of drafts) {
     const judged = judgeRole(ground, plan.value, role, draft, file.files[role] ?? '');
     if (!judged.ok) return judged;
+    const stated = checkStatements({
+      ...judged.value,
+      held: heldFile(ground, role),
+      keys: judged.value.needs.flatMap(({ keys }) => keys),
+      policy,
+      statements: file.statements[role] ?? [],
+    });
+    if (!stated.ok) return stated;
     roles.push(judged.value);
   }
+  const stray = Object.keys(file.statements).find((role) => !drafts.has(role));
+  if (stray !== undefined)
+    return unexpected(stray, 'it brings statements for a role that the act does not touch');
   const before = ground.image?.policy;
   const policyChanges =
     policy === undefined || before === undefined

@@ -102,6 +102,8 @@ export interface CeremonyFile {
   /** Roots from the first on, for holders whose machine is further behind or not connected. */
   readonly chain: readonly string[];
   readonly signed: readonly CeremonySigner[];
+  /** Of each function's role: a statement for each signature (`airlock-ceremony/1` in docs/formats.md). */
+  readonly statements: Readonly<Record<string, readonly string[]>>;
 }
 
 const schema = 'airlock-ceremony/1';
@@ -114,7 +116,7 @@ const holderPattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 const sha256Pattern = /^[0-9a-f]{64}$/;
 
 export function encodeCeremony(file: CeremonyFile): string {
-  const { owner, reason, started, act, files, policy, before, chain, signed } = file;
+  const { owner, reason, started, act, files, policy, before, chain, signed, statements } = file;
   const value = {
     schema,
     owner,
@@ -136,6 +138,7 @@ export function encodeCeremony(file: CeremonyFile): string {
     before,
     chain,
     signed: signed.map((entry) => ({ ...entry, time: formatInstant(entry.time) })),
+    statements,
   };
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }
@@ -154,6 +157,7 @@ export function readCeremony(value: unknown, origin: string): CeremonyFile {
     'before',
     'chain',
     'signed',
+    'statements',
   ]);
   reader.at('schema').choice([schema]);
   const policy = reader.optional('policy');
@@ -175,6 +179,15 @@ export function readCeremony(value: unknown, origin: string): CeremonyFile {
         time: moment(entry.at('time')),
       };
     }),
+    statements: Object.fromEntries(
+      reader
+        .at('statements')
+        .entries()
+        .map(([role, entry]) => [
+          roleName(entry, role),
+          list(entry, trustLimits.signaturesMax, (envelope) => envelope.text()),
+        ]),
+    ),
   };
 }
 

@@ -32,6 +32,7 @@ import {
   type UtcSeconds,
 } from '@airlock/trust';
 import type { CeremonyAct, CeremonyOwner, KeysChange, RootRole } from './ceremony-file.ts';
+import { checkDrops } from './ceremony-statements.ts';
 
 /** What stands now, verified on this machine. `image`: absent where only roots are known (director, no connection). */
 export interface Ground {
@@ -124,6 +125,8 @@ export function rolesOf(ground: Ground, act: CeremonyAct): Result<string[]> {
     const message = `${stray.function} keeps its keys, so release ${stray.version} is withdrawn by release withdraw`;
     return refuse(message, 'act.drop');
   }
+  const drops = checkDrops(act);
+  if (!drops.ok) return drops;
   return ok([...(makesRoot ? ['root'] : []), ...(makesTargets ? ['targets'] : []), ...signedAnew.toSorted()]);
 }
 

@@ -53,9 +53,9 @@ export type Act =
       /** What the signature means; stands in its statement. */
       readonly meaning: ApprovalMeaning;
     }
-  /** `reason`: stands in the statement, in the audit log, and on this machine. */
+  /** `reason`: stands in the statement, in the audit log, and on this machine; a renewal needs none. */
   | { readonly kind: 'withdraw'; readonly version: number; readonly reason: string }
-  | { readonly kind: 'renew' };
+  | { readonly kind: 'renew'; readonly reason?: string };
 
 export interface SigningInput {
   readonly product: string;

@@ -131,6 +131,7 @@ export function start(act: CeremonyAct, on = ground, numbers: Record<string, num
     before: {},
     chain: [text(on.root)],
     signed: [],
+    statements: {},
   };
 }
 
