@@ -11,6 +11,7 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { readStatementUnverified, signStatement, type Statement } from '@airlock/audit';
 import {
   draftFunction,
   openPrivateKey,
@@ -184,8 +185,27 @@ async function thiefPublishes(): Promise<void> {
     releases: [{ version: 1, length: manifest.length, sha256: sha256Hex(manifest) }],
   });
   const file = Buffer.from(signDraft(draft, [old.functions.quality])).toString();
-  const { status } = await manage(company, 'PUT', `/products/${product}/proposals/quality`, { file });
-  assert.equal(status, 200);
+  const put = async (statements: readonly string[]) =>
+    await manage(company, 'PUT', `/products/${product}/proposals/quality`, { file, statements });
+  assert.match((await put([])).body, /API_STATEMENT/, 'a signature alone is refused');
+  // A statement is no obstacle to whoever has the key: it says so in the name of the person.
+  const note = await manage(company, 'GET', '/audit/checkpoint');
+  const [origin = '', size = '', root = ''] = note.body.split('\n');
+  const { publicKey } = old.functions.quality;
+  const statement: Statement = {
+    product,
+    function: 'quality',
+    roleVersion: numberMax,
+    signedSha256: sha256Hex(draft.bytesToSign),
+    meaning: 'renewed',
+    reason: '',
+    signer: { keyId: publicKey.keyId, holder: 'ada', name: 'Ada Quill' },
+    time: now,
+    checkpoint: { origin, size: Number(size), rootSha256: Buffer.from(root, 'base64').toString('hex') },
+  };
+  const stated = Buffer.from(signStatement(statement, old.functions.quality)).toString();
+  const { status, body } = await put([stated]);
+  assert.equal(status, 200, body);
 }
 
 test('TEST-OTA-1220 REQ-OTA-SIGN-05, REQ-OTA-ROLL-02: every role and root rotated five times over while fifty devices look, are switched off and come back up to five roots behind: all catch up untouched and install what the new keys approve', async () => {
@@ -240,6 +260,13 @@ test('TEST-OTA-1220 REQ-OTA-SIGN-05, REQ-OTA-ROLL-02: every role and root rotate
     'quality=50',
   ]);
   await look(4);
+  // What Eve signed in it is evidence like any approval.
+  const { body } = await manage(company, 'GET', `/products/${product}/statements/quality/50`);
+  const [said] = (JSON.parse(body) as { statements: { statement: string }[] }).statements;
+  const statement = readStatementUnverified(Buffer.from(said?.statement ?? ''));
+  assert.ok(
+    statement.ok && statement.value.signer.name === 'Eve Stone' && statement.value.reason === 'stolen',
+  );
   // 5: the other function by plan, and the old provisioning key, which no record needs any more.
   const ian = await newKey('ian');
   await ceremony('plan', product, [
