@@ -16,6 +16,7 @@ import { type CeremonyRole, heldFile } from './core/ceremony-check.ts';
 import type { CeremonyFile } from './core/ceremony-file.ts';
 import { functionAct, releasesIn } from './core/ceremony-statements.ts';
 import type { Ground } from './core/ceremony.ts';
+import { meaningOf } from './core/signing.ts';
 import type { StoredKey } from './keys.ts';
 import { plain } from './output.ts';
 import type { ServerApi } from './server-api.ts';
@@ -23,7 +24,6 @@ import {
   findEntry,
   keepStatement,
   makeStatement,
-  meaningOf,
   prepareStatement,
   type Prepared,
   statementLine,

@@ -27,7 +27,7 @@ import {
 } from '@airlock/trust';
 import type { AuditApi } from './audit-api.ts';
 import { followAuditLog, logOfPolicy } from './audit-memory.ts';
-import type { Act } from './core/signing.ts';
+import { type Act, meaningOf } from './core/signing.ts';
 import { secretMode, writeFileAtomic } from './files.ts';
 import type { Home } from './home.ts';
 import { instant } from './output.ts';
@@ -64,11 +64,6 @@ export async function prepareStatement(
 /** What the person is shown of it, before the passphrase. */
 export function statementLine({ signer, checkpoint }: Prepared, meaning: Meaning): string {
   return `Your signature will say: "${meaning}", ${signer.name} <${signer.holder}>, after entry ${checkpoint.size} of the audit log`;
-}
-
-export function meaningOf(act: Act): Meaning {
-  if (act.kind === 'approve') return act.meaning;
-  return act.kind === 'withdraw' ? 'withdrawn' : 'renewed';
 }
 
 export interface Stating {

@@ -1,9 +1,17 @@
 /** `device record`: what is shown before a later device record is signed, and each wrong input. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { readEnvelopeUnverified, signEnvelope, verifyDeviceRecord } from '@airlock/trust';
+import {
+  draftRoot,
+  readEnvelopeUnverified,
+  readRole,
+  signEnvelope,
+  signerFrom,
+  verifyDeviceRecord,
+} from '@airlock/trust';
 import {
   type Company,
   type Desk,
@@ -100,6 +108,46 @@ test('TEST-OTA-1104 REQ-OTA-OPS-01, REQ-OTA-ROLL-04: device record, each wrong i
   desk.server.devices.set('pump-1', { ...held, recordNumber: 4 });
   await refused(desk, call(...named), 'CLI_SERVER_ANSWER', 'record 4', 1);
   assert.equal(desk.server.records.size, 0);
+});
+
+test('TEST-OTA-1245 REQ-OTA-SIGN-05, REQ-OTA-POL-10: a record signed anew with a provisioning key that is named, also one whose own key was taken away, under the root that named it: one number higher, nothing else changed', async (t) => {
+  const desk = await sitDown(t, company);
+  await registered(desk);
+  const call = (...words: readonly string[]) => ['device', 'record', 'pump-1', '--reason', 'CR-9', ...words];
+  await refused(desk, [...call('--key', 'nobody'), '--yes'], 'CLI_KEY_MISSING', 'nobody', 1);
+  const anew = await desk.type(['pump-1', passphrase], ...call('--key', 'pump.provisioning-1'));
+  assert.equal(anew.status, 0, anew.err);
+  assert.match(anew.err, /Device record of pump-1:\n {2}number: 1 -> 2\nTo sign/);
+
+  // The key of the record in force is in no root any more.
+  const held = desk.server.devices.get('pump-1') as Readonly<Record<string, unknown>>;
+  const signed = readEnvelopeUnverified(Buffer.from(String(held['record'])), 16_000);
+  assert.ok(signed.ok);
+  const gone = signerFrom(generateKeyPairSync('ed25519').privateKey);
+  const orphan = Buffer.from(signEnvelope(signed.value, [gone])).toString();
+  desk.server.devices.set('pump-1', { ...held, record: orphan });
+  desk.server.records.clear();
+  const key = ['--key', 'pump.provisioning-1'];
+  await refused(desk, [...call(...key), '--yes'], 'OTA_DEVICE_RECORD', 'device record', 1);
+  const first = readRole(await readFile(join(desk.home, 'products/pump/1.root.json')));
+  assert.ok(first.ok && first.value.kind === 'root' && first.value.image !== undefined);
+  const { roles, image, expires } = first.value;
+  const before = draftRoot({
+    ...image,
+    repository: 'image',
+    product: 'pump',
+    version: 1,
+    expires,
+    roles,
+    provisioning: { keys: [gone.publicKey], threshold: 1 },
+  });
+  await writeFile(join(desk.folder, 'old.root.json'), before.unsigned);
+  const under = await desk.type(['pump-1', passphrase], ...call(...key, '--root', 'old.root.json'));
+  assert.equal(under.status, 0, under.err);
+  const root = await readFile(join(desk.home, 'products/pump/1.root.json'), 'utf8');
+  const envelope = desk.server.records.get('pump-1') ?? '';
+  const record = verifyDeviceRecord(envelope, root, { product: 'pump', device: 'pump-1' });
+  assert.ok(record.ok && record.value.number === 2 && record.value.market === 'us');
 });
 
 test('TEST-OTA-1133 REQ-OTA-POL-06, REQ-OTA-LOG-01: device show and device list, of a device that defers a release past its deadline: what it waits for, and the alarm', async (t) => {

@@ -10,12 +10,14 @@ import {
   type ImageView,
   parseDeviceRecord,
   signEnvelope,
+  trustLimits,
   verifyDeviceRecord,
 } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { isSafetyClass } from '../core/company.ts';
 import { checkDevice } from '../device.ts';
 import type { Device } from '../device-answers.ts';
+import { readTextFile } from '../files.ts';
 import { plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
 import { verifyRepository } from '../signer.ts';
@@ -26,10 +28,18 @@ import { findDevice } from './device.ts';
 const reasonCharactersMax = 500;
 const yesNo = ['yes', 'no'] as const;
 
-/** The record that is in force; an older one that a hostile server hands over shows by its number. */
-function heldRecord(device: Device, view: ImageView): DeviceRecord {
+/**
+ * The record that is in force; an older one that a hostile server hands over shows by its number. Where the key that
+ * signed it was taken away since, the person names a root that still had it, from their own papers.
+ */
+async function heldRecord(context: Context, device: Device, view: ImageView): Promise<DeviceRecord> {
   const { product, record } = device;
-  const held = need(verifyDeviceRecord(record, view.state.root, { product, device: device.device }));
+  const named = context.options.text('root');
+  const root =
+    named === undefined
+      ? view.state.root
+      : need(await readTextFile(context.path(named), trustLimits.rootBytesMax));
+  const held = need(verifyDeviceRecord(record, root, { product, device: device.device }));
   if (held.number !== device.recordNumber) {
     const said = `the server says that record ${device.recordNumber} is in force and hands over ${held.number}`;
     return stop('CLI_SERVER_ANSWER', said, 'recordNumber');
@@ -99,6 +109,18 @@ async function confirm({ options, io }: Context, device: string): Promise<void> 
   if (typed.trim() !== device) stop('CLI_DECLINED', `"${typed}" is not ${device}; nothing was signed`);
 }
 
+/** Those that the root names, or of these the ones that the person names: the new one, while the old one is there. */
+async function provisioningKeys({ options, ring }: Context, view: ImageView) {
+  const all = view.root.image?.provisioning ?? { keys: [], threshold: 1 };
+  const names = options.list('key');
+  if (names.length === 0) return all;
+  const found = await ring.find(all.keys);
+  const stranger = names.find((name) => found.every((key) => key.name !== name));
+  if (stranger !== undefined)
+    return stop('CLI_KEY_MISSING', `${stranger} is no provisioning key in this home`, '--key');
+  return { ...all, keys: found.filter(({ name }) => names.includes(name)).map((key) => key.publicKey) };
+}
+
 function readReason({ options }: Context): string {
   const reason = options.required('reason').trim();
   return reason === '' || reason.length > reasonCharactersMax
@@ -112,11 +134,12 @@ async function runRecord(context: Context): Promise<void> {
   const api = await context.api();
   const device = await findDevice(context);
   const { view } = await verifyRepository(home, device.product, api, io.now());
-  const held = heldRecord(device, view);
+  const held = await heldRecord(context, device, view);
+  const provisioning = await provisioningKeys(context, view);
   const next = checkDevice(nextRecord(context, held, device.reported), view);
   const changed = changedLines(held, next);
-  // Its number changes always.
-  if (changed.length === 1)
+  // Its number changes always; with a key that is named, its signature is what changes.
+  if (changed.length === 1 && context.options.list('key').length === 0)
     stop('CLI_USAGE', 'nothing would change: say what the new record names', 'DEVICE');
   const counter = device.reported?.counter;
   const said = counter === undefined ? [] : [`  (its counter, as it last reported: ${counter})`];
@@ -124,7 +147,7 @@ async function runRecord(context: Context): Promise<void> {
   await confirm(context, next.device);
   const classes = [next.safetyClass];
   requireAttended(ring.passphrases, { product: next.product, classes, demo: view.demo });
-  const { keys, threshold } = view.root.image?.provisioning ?? { keys: [], threshold: 1 };
+  const { keys, threshold } = provisioning;
   const signers = await ring.signersFor('the device record', keys, threshold);
   const envelope = Buffer.from(signEnvelope(next, signers)).toString('utf8');
   await ring.record(`device record ${next.device} ${next.number}`, reason);
@@ -155,6 +178,15 @@ export const deviceRecordCommand: CommandSpec = {
       describe: 'its floor: it installs only versions above',
     },
     { flags: '--counter <value>', describe: "value of its TPM's counter for which the floor is named" },
+    {
+      flags: '--key <name>',
+      describe: 'sign with this provisioning key of the home; also when nothing else changes',
+      many: true,
+    },
+    {
+      flags: '--root <file>',
+      describe: 'a root that named the key of the record in force, where it was taken away since',
+    },
     { flags: '--reason <text>', describe: 'why (needed); kept in key-use.jsonl and in the audit log' },
     { flags: '--yes', describe: 'do not ask; the lines have been read' },
   ],

@@ -8,6 +8,8 @@ import type { PublicKey } from '@airlock/trust';
 import { instant, plain } from '../output.ts';
 import type { CeremonyFile, CeremonyOwner } from './ceremony-file.ts';
 import type { CheckedCeremony, CeremonyRole } from './ceremony-check.ts';
+import { functionAct } from './ceremony-statements.ts';
+import { meaningOf } from './signing.ts';
 
 function ownerWords(owner: CeremonyOwner): string {
   return owner.repository === 'director' ? 'the director (whole fleet)' : `product ${owner.product}`;
@@ -55,9 +57,19 @@ function whyOnlineKeys(file: CeremonyFile): string[] {
   ];
 }
 
-function roleLines({ role, version, expires, changes, needs }: CeremonyRole, nameOf: NameOf): string[] {
+/** What each signature of a function's role states (21 CFR 11.50(a)(3)). */
+function meaningLines(file: CeremonyFile, role: string): string[] {
+  if (role === 'root' || role === 'targets') return [];
+  const act = functionAct(file.act, role, file.reason);
+  const about = act.kind === 'withdraw' ? `, release ${act.version}` : ', the list as it is now';
+  return [`  each signature states: "${meaningOf(act)}"${about}`];
+}
+
+function roleLines(file: CeremonyFile, of: CeremonyRole, nameOf: NameOf): string[] {
+  const { role, version, expires, changes, needs } = of;
   const lines = [`${role}, number ${version}, valid until ${instant(expires)}`];
   for (const { words } of changes) lines.push(`  ${words}`);
+  lines.push(...meaningLines(file, role));
   for (const { by, threshold, keys, signedBy } of needs) {
     const missing = keys.filter(({ keyId }) => !signedBy.includes(keyId));
     lines.push(`  signatures for ${by}: ${signedBy.length} of ${threshold} needed, of ${keys.length} keys`);
@@ -74,7 +86,7 @@ export function ceremonyLines(file: CeremonyFile, checked: CheckedCeremony, name
     `Ceremony for ${ownerWords(file.owner)}, started ${instant(file.started)}`,
     `Reason: ${file.reason}`,
     '',
-    ...checked.roles.flatMap((role) => [...roleLines(role, nameOf), '']),
+    ...checked.roles.flatMap((role) => [...roleLines(file, role, nameOf), '']),
   ];
   if (checked.policyChanges.length > 0) {
     lines.push('policy.json', ...checked.policyChanges.map(({ words }) => `  ${words}`), '');
@@ -160,6 +172,7 @@ export function ceremonyRecord(
     ...checked.roles.flatMap(({ role, version, expires, changes }) => [
       `  ${role}, number ${version}, valid until ${instant(expires)}`,
       ...changes.map(({ words }) => `    ${words}`),
+      ...meaningLines(file, role).map((line) => `  ${line}`),
     ]),
     ...(checked.policyChanges.length === 0 ? [] : ['  policy.json']),
     ...checked.policyChanges.map(({ words }) => `    ${words}`),
