@@ -132,7 +132,7 @@ test('TEST-OTA-1245 REQ-OTA-SIGN-05, REQ-OTA-POL-10: a record signed anew with a
   const first = readRole(await readFile(join(desk.home, 'products/pump/1.root.json')));
   assert.ok(first.ok && first.value.kind === 'root' && first.value.image !== undefined);
   const { roles, image, expires } = first.value;
-  const before = draftRoot({
+  const older = draftRoot({
     ...image,
     repository: 'image',
     product: 'pump',
@@ -141,7 +141,7 @@ test('TEST-OTA-1245 REQ-OTA-SIGN-05, REQ-OTA-POL-10: a record signed anew with a
     roles,
     provisioning: { keys: [gone.publicKey], threshold: 1 },
   });
-  await writeFile(join(desk.folder, 'old.root.json'), before.unsigned);
+  await writeFile(join(desk.folder, 'old.root.json'), older.unsigned);
   const under = await desk.type(['pump-1', passphrase], ...call(...key, '--root', 'old.root.json'));
   assert.equal(under.status, 0, under.err);
   const root = await readFile(join(desk.home, 'products/pump/1.root.json'), 'utf8');
