@@ -110,7 +110,7 @@ test('TEST-OTA-1231 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06, REQ-OTA-POL-10: a root han
   await makeHolder('bea');
   await makeHolder('cid');
   const file = join(folder, 'hand-over.json');
-  const { keys } = (await company.airlock(['keys', 'list', product])) as {
+  const { keys } = (await company.airlock(['keys', 'list', '--for', product])) as {
     keys: { role: string; keyId: string }[];
   };
   const own = keys.find(({ role }) => role === 'root')?.keyId ?? '';
@@ -185,7 +185,7 @@ test('TEST-OTA-1231 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06, REQ-OTA-POL-10: a root han
   const record = readFileSync(`${file}.record.txt`, 'utf8');
   assert.match(record, /published and verified/);
   assert.match(record, /Bea Ott[\s\S]*by hand[\s\S]*Cid Roth/);
-  const now = (await company.airlock(['keys', 'list', product])) as {
+  const now = (await company.airlock(['keys', 'list', '--for', product])) as {
     keys: { role: string; threshold: string; where: string }[];
   };
   const root = now.keys.filter(({ role }) => role === 'root');
@@ -224,7 +224,7 @@ test('TEST-OTA-1232 REQ-OTA-SIGN-05, REQ-OTA-SIGN-06: online keys rotated by one
   await well(person('cid', ['keys', 'ceremony', 'sign', waiting.file, '--offline', '--yes']));
   await company.airlock(['keys', 'ceremony', 'finish', waiting.file]);
   assert.ok(!existsSync(join(online, `${name}.json`)) && existsSync(join(online, `${name}.2.json`)));
-  const { keys } = (await company.airlock(['keys', 'list', product])) as {
+  const { keys } = (await company.airlock(['keys', 'list', '--for', product])) as {
     keys: { role: string; where: string }[];
   };
   assert.equal(keys.find(({ role }) => role === 'timestamp')?.where, 'server, online');

@@ -71,7 +71,7 @@ function expiryOf({ ground }: CeremonyGround, role: string): number | undefined 
 
 async function runList(context: Context): Promise<void> {
   await context.home.settings();
-  const named = context.args[0];
+  const named = context.options.text('for');
   const owners = named === undefined ? [...(await knownOwners(context)), 'director'] : [named];
   const lines: KeyLine[] = [];
   for (const name of owners) {
@@ -108,9 +108,10 @@ async function knownOwners(context: Context): Promise<string[]> {
 
 export const keysCommands: readonly CommandSpec[] = [
   {
-    usage: 'keys list [owner]',
+    usage: 'keys list',
     summary: 'which keys do what: holder, type, where they are, until when',
-    example: 'keys list infusion-pump',
+    example: 'keys list --for infusion-pump',
+    options: [{ flags: '--for <owner>', describe: 'only these: a product, or director' }],
     run: runList,
   },
 ];
