@@ -45,7 +45,7 @@ for (const [at, scenario] of scenarios.entries()) {
   test(`TEST-OTA-${930 + at} REQ-OTA-APPLY-03, REQ-OTA-APPLY-09, REQ-OTA-APPLY-10: crash states, the first of "${scenario.name}": the invariants hold in each, and each leads to rest`, async () => {
     const { found, nodes, boots, bootsToRest } = await explored(scenario, 3);
     assert.deepEqual(found, undefined);
-    assert.ok(nodes > 3 && boots > 3, `${nodes} nodes, ${boots} boots`);
+    assert.ok(nodes > 3 && boots >= 3, `${nodes} nodes, ${boots} boots`);
     assert.ok(bootsToRest > 0);
   });
 }

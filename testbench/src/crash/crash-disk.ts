@@ -55,14 +55,17 @@ export type DiskOperation =
   | 'remove'
   | 'flushFolder';
 
+/** `garble`: it reaches the medium as garbage, and nobody is told; `short`: its first half does, and it fails. */
+export type WriteFault = 'garble' | 'short';
+
 export interface DiskOptions {
   readonly agent: Pick<AgentModule, 'DiskError'>;
   readonly slots: ReadonlySet<string>;
   readonly running: ReadonlySet<string>;
   /** Told after each step that changed what a cut could leave. */
   readonly observe: (step: string) => void;
-  /** Asked before each operation; throws what the medium shall answer, or has a write reach it as garbage, unseen. */
-  readonly fault?: (operation: DiskOperation, path: string, disk: CrashDisk) => 'garble' | undefined;
+  /** Asked before each operation; throws what the medium shall answer, or says what becomes of a write. */
+  readonly fault?: (operation: DiskOperation, path: string, disk: CrashDisk) => WriteFault | undefined;
 }
 
 export class CrashDisk {
@@ -169,9 +172,13 @@ export class CrashDisk {
         if (this.#options.running.has(path)) throw this.wrong(`the running group is written: ${path}`);
         if (this.#options.slots.has(path) && position % sectorBytes !== 0)
           throw this.wrong(`${path} is written at ${position}, which is within a sector`);
-        const garbled = this.#fault('write', path) === 'garble';
-        const write = { kind: 'write', file, position, bytes: bytes.slice() } as const;
-        this.#add(write, garbled ? { ...write, bytes: garbageOf(bytes.length) } : write);
+        const answer = this.#fault('write', path);
+        const whole = { kind: 'write', file, position, bytes: bytes.slice() } as const;
+        if (answer === 'short') {
+          this.#add({ ...whole, bytes: bytes.slice(0, Math.ceil(bytes.length / 2)) });
+          throw this.#error('OTA_DISK_WRITE', path, 'a part was written');
+        }
+        this.#add(whole, answer === 'garble' ? { ...whole, bytes: garbageOf(bytes.length) } : whole);
       },
       flush: async () => {
         this.#fault('flush', path);
@@ -213,7 +220,7 @@ export class CrashDisk {
     this.#pending = this.#pending.filter((one) => !which(one));
   }
 
-  #fault(operation: DiskOperation, path: string): 'garble' | undefined {
+  #fault(operation: DiskOperation, path: string): WriteFault | undefined {
     return this.#options.fault?.(operation, path, this);
   }
 

@@ -16,7 +16,7 @@ import { bytesOf, contentAt, sectorBytes } from './medium.ts';
 import type { Environment } from './environment.ts';
 import { dataGuardOf } from './hooks.ts';
 import { newest, recordCopies } from './reading.ts';
-import { bootPath, slotPath, start, type World } from './world.ts';
+import { bootPath, slotPath, start, stateFolder, type World } from './world.ts';
 
 /** Everything from which a device goes on. */
 export interface NodeState {
@@ -76,7 +76,8 @@ const brokenOffBytes = 3 * sectorBytes;
 const logSigner = seededSigner('log key of the device');
 
 export async function bootOnce(node: NodeState, options: BootOptions): Promise<Boot> {
-  const { world, agent, environment, fault } = options;
+  const { world, agent, environment } = options;
+  const fault = options.fault ?? recordFault(options);
   const slots = slotsOf(world, ['A', 'B']);
   let current: NodeState['boot'] = node.boot;
   const running = new Set<string>();
@@ -86,7 +87,7 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
     slots,
     running,
     observe: (step) => options.observe(step, { disk: disk.state(), boot: current, counter: tpm.counter }),
-    ...(fault === undefined ? {} : { fault }),
+    fault,
   });
   const boot = node.boot ?? (await startGroup(disk, node.serial, options));
   const leave = (end: BootEnd, goesOn: boolean): Boot => {
@@ -107,6 +108,16 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
   for (const slot of slotsOf(world, [boot.group])) running.add(slot);
   const end = await live({ disk, boot, serial: node.serial, tpm }, options);
   return leave(end, end.kind === 'killed');
+}
+
+/** The one fault of the medium that an environment has. */
+function recordFault({ environment, agent }: BootOptions): NonNullable<DiskOptions['fault']> {
+  const record = `${stateFolder}/record`;
+  return (operation, path, disk) => {
+    if (operation !== 'flush' || path !== record || environment.recordDisk === 'sound') return undefined;
+    disk.loseWrites(path, () => false);
+    throw new agent.DiskError('OTA_DISK_WRITE', path, 'the record takes no flush');
+  };
 }
 
 function slotsOf(world: World, groups: readonly GroupLetter[]): Set<string> {

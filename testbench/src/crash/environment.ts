@@ -19,6 +19,8 @@ export interface Environment {
   readonly hooks: 'work' | 'fail' | 'fail half way';
   readonly restart: 'works' | 'fails' | 'never comes';
   readonly clock: 'right' | 'ten years ahead' | '1970';
+  /** Whether the record can be flushed; where not, each flush of it fails and what was written is gone. */
+  readonly recordDisk: 'sound' | 'takes no flush';
   /** Images come whole, broken off after three sectors again and again, or with one bit changed. */
   readonly images: 'whole' | 'broken off' | 'damaged';
 }
@@ -33,6 +35,7 @@ const good: Environment = {
   hooks: 'work',
   restart: 'works',
   clock: 'right',
+  recordDisk: 'sound',
   images: 'whole',
 };
 
@@ -54,6 +57,7 @@ export const environments: readonly Environment[] = [
   { ...good, name: 'hooks fail half way', hooks: 'fail half way' },
   { ...good, name: 'restart fails', restart: 'fails' },
   { ...good, name: 'restart never comes', restart: 'never comes' },
+  { ...good, name: 'record takes no flush', recordDisk: 'takes no flush' },
   { ...good, name: 'image breaks off', images: 'broken off' },
   { ...good, name: 'image is damaged', images: 'damaged' },
   { ...good, name: 'clock ten years ahead', clock: 'ten years ahead' },
@@ -77,6 +81,7 @@ const fields: readonly (keyof Environment)[] = [
   'hooks',
   'restart',
   'clock',
+  'recordDisk',
   'images',
 ];
 

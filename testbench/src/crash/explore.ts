@@ -21,6 +21,7 @@ import {
   brokenUnder,
   lostWithCopy,
   unprovenStaged,
+  unrepaired,
   unsealed,
   unsettled,
   type Violation,
@@ -66,6 +67,8 @@ export interface ExploreOptions {
   /** Whether the agent alone may be killed, at every step. */
   readonly kills: boolean;
   readonly nodesMax: number;
+  /** `shortest`, the default: breadth first. `deepest`: the newest node first, for defects that show late. */
+  readonly order?: 'shortest' | 'deepest';
   readonly isOver?: () => boolean;
   readonly progress?: (counts: Counts) => void;
 }
@@ -91,7 +94,10 @@ class Graph {
   readonly #known = new Map<string, number>();
   readonly #queue: Node[] = [];
   readonly #chains: Chains = chains();
+  /** Nodes that nobody booted yet; kept for `deepest` alone. */
+  readonly #open: Node[] = [];
   #next = 0;
+  #booted = 0;
   #boots = 0;
   #skipped = 0;
   #edges = 0;
@@ -106,21 +112,27 @@ class Graph {
   async run(): Promise<Explored> {
     const { start, nodesMax, isOver, progress } = this.#options;
     this.#reach(start, undefined, 'the start', undefined);
-    for (let node = this.#queue[0]; node !== undefined && this.#found === undefined; ) {
+    for (let node = this.#take(); node !== undefined && this.#found === undefined; node = this.#take()) {
       await this.#bootAll(node);
       node.cut.clear();
-      this.#next += 1;
-      if (this.#next % 50 === 0) progress?.(this.#counts());
-      if (this.#next >= nodesMax || isOver?.() === true) break;
-      node = this.#queue[this.#next];
+      this.#booted += 1;
+      if (this.#booted % 50 === 0) progress?.(this.#counts());
+      if (this.#booted >= nodesMax || isOver?.() === true) break;
     }
     this.#checkChains();
     return { ...this.#counts(), found: this.#found };
   }
 
+  #take(): Node | undefined {
+    if (this.#options.order === 'deepest') return this.#open.pop();
+    const node = this.#queue[this.#next];
+    this.#next += 1;
+    return node;
+  }
+
   #counts(): Counts {
     const { bootsToRest } = this.#chains;
-    const open = this.#queue.length - this.#next;
+    const open = this.#queue.length - this.#booted;
     const [boots, skipped, edges, cuts] = [this.#boots, this.#skipped, this.#edges, this.#cuts];
     return { nodes: this.#known.size, boots, skipped, edges, cuts, open, bootsToRest };
   }
@@ -158,7 +170,7 @@ class Graph {
       const { end, after } = await bootOnce(node.state, { world, ...agents, environment: asking, observe });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
-      if (end.kind === 'rest') this.#atRest(node, after, name);
+      if (end.kind === 'rest' && environment.recordDisk === 'sound') this.#atRest(node, after, name);
       if (name !== goodEnvironment.name) return asked;
       const rest = restOf(end, after, world);
       if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
@@ -198,6 +210,8 @@ class Graph {
     const { durable } = after.disk;
     const waiting = newest(recordCopies(durable))?.state;
     if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
+    const half = unrepaired(durable);
+    if (half !== undefined) this.#fail(node, name, half);
     const loose = unsettled(durable, after.counter);
     if (loose !== undefined) this.#fail(node, name, loose);
     for (const { what, medium } of rotsOfCopies(durable)) {
@@ -223,7 +237,9 @@ class Graph {
     const inItself =
       brokenIn(durable, world) ?? unprovenStaged(durable, world) ?? unsealed(durable, state.counter);
     if (inItself !== undefined) this.#fail(from, how, inItself);
-    this.#queue.push({ index, state, from, how, within, cut: new Set() });
+    const node = { index, state, from, how, within, cut: new Set<string>() };
+    this.#queue.push(node);
+    if (this.#options.order === 'deepest') this.#open.push(node);
     return index;
   }
 

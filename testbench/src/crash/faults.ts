@@ -8,15 +8,17 @@
 import { contentAt, garbage, type Medium, withContent } from './medium.ts';
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import type { CrashDisk, DiskOperation } from './crash-disk.ts';
+import type { CrashDisk, DiskOperation, WriteFault } from './crash-disk.ts';
 import { trustFileNames } from '@airlock/agent';
 import { bootCopies, newest, recordCopies, trustCopies } from './reading.ts';
 import { bootPath, slotPath, stateFolder, type World } from './world.ts';
 
+/** What failed once fails again soon: a worn block, a full disk, a loose cable. */
+const chanceAgain = 0.5;
 /** More in one boot would only repeat the first failure. */
 const faultsPerBootMax = 3;
 
-export type FaultHook = (operation: DiskOperation, path: string, disk: CrashDisk) => 'garble' | undefined;
+export type FaultHook = (operation: DiskOperation, path: string, disk: CrashDisk) => WriteFault | undefined;
 
 /** Faults of one boot; `tell` hears of each. */
 export function drawFaults(
@@ -28,18 +30,25 @@ export function drawFaults(
   /** One of two copies in one boot: the loss of both is another promise, `OTA_STATE_LOST`. */
   const unread = new Set<string>();
   const chance = 0.02 + 0.1 * random.fraction();
+  let failed = '';
   return (operation, path, disk) => {
-    if (left === 0 || random.fraction() > chance) return undefined;
+    const again = failed === `${operation} ${path}`;
+    if (left === 0 || random.fraction() > (again ? chanceAgain : chance)) return undefined;
     // A copy that cannot be read is survived while the other one is as new: an earlier fault may have left it older.
     if (operation === 'read' && isOfCopies(path)) {
       if (unread.has(nameOfCopies(path)) || !alike(disk.live())) return undefined;
       unread.add(nameOfCopies(path));
     }
     left -= 1;
+    failed = `${operation} ${path}`;
     // A drive that writes wrongly and says nothing: only reading back from the medium finds it. Slots have no copy.
     if (operation === 'write' && path.startsWith('/slots/') && random.fraction() < 0.5) {
       tell(`write of ${path} reaches the medium as garbage`);
       return 'garble';
+    }
+    if (operation === 'write' && random.fraction() < 0.3) {
+      tell(`write of ${path} fails half way`);
+      return 'short';
     }
     tell(`${operation} of ${path} fails`);
     // After a failed flush nothing is known: some of the writes may be there, and the cache forgets them all.

@@ -22,8 +22,8 @@ export interface Hunted {
 }
 
 /** Nodes of one scenario that are booted for one defect: the likeliest place gets more. */
-const nodesFirst = 40;
-const nodesOther = 6;
+const nodesFirst = 150;
+const nodesOther = 12;
 /** Seeded runs with faults of the medium. */
 const runsMax = 150;
 
@@ -32,9 +32,10 @@ export async function hunt(mutant: Mutant): Promise<Hunted> {
   const first = mutant.scenarios.map(scenarioOf);
   const ways = [
     ...(mutant.faults === true ? [() => underFaults(agent)] : []),
-    ...first.map((scenario) => () => inScenario(agent, scenario, nodesFirst)),
+    ...first.map((scenario) => () => inScenario(agent, scenario, nodesFirst, 'shortest')),
+    ...first.map((scenario) => () => inScenario(agent, scenario, nodesFirst, 'deepest')),
     ...(mutant.faults === true ? [] : [() => underFaults(agent)]),
-    ...scenarios.map((scenario) => () => inScenario(agent, scenario, nodesOther)),
+    ...scenarios.map((scenario) => () => inScenario(agent, scenario, nodesOther, 'shortest')),
   ];
   for (const way of ways) {
     const caught = await way();
@@ -47,6 +48,7 @@ async function inScenario(
   agent: AgentModule,
   scenario: Scenario,
   nodesMax: number,
+  order: 'shortest' | 'deepest',
 ): Promise<string | undefined> {
   const world = new World(scenario.options, { installed: 1, target: scenario.target });
   const start = await startState(scenario.start, world, agent);
@@ -62,6 +64,7 @@ async function inScenario(
     random,
     kills,
     nodesMax,
+    order,
   });
   return found === undefined ? undefined : `${scenario.name}, ${nodes} nodes: ${firstLine(found.violation)}`;
 }

@@ -215,6 +215,14 @@ export function lostWithCopy(before: Medium, after: Medium): Violation | undefin
   return alike(trustCopies) ? undefined : 'ROLL-02: the loss of one copy changed the trust state';
 }
 
+/** A device that rests has written every copy again that a cut or time had taken, while the other one was there. */
+export function unrepaired(medium: Medium): Violation | undefined {
+  const half = [recordCopies(medium), bootCopies(medium), trustCopies(medium)].some(
+    ([first, second]) => (first === undefined) !== (second === undefined),
+  );
+  return half ? '5: the device rests, and one of two copies is not there' : undefined;
+}
+
 /** What an environment forbids: a version whose self-test did not pass in this boot is not confirmed in it. */
 export function brokenUnder(selfTest: string, before: Medium, after: Medium): Violation | undefined {
   if (selfTest === 'pass') return undefined;

@@ -68,8 +68,7 @@ export const mutants: readonly Mutant[] = [
       'await file.write(place, block);\n    await file.flush();',
       'await file.write(place, block);\n    await file.flush().catch(() => undefined);',
     ),
-    scenarios: [],
-    faults: true,
+    scenarios: ['record takes no flush'],
   },
   {
     name: 'start: what a killed agent left in the cache is built upon',
@@ -248,7 +247,7 @@ export const mutants: readonly Mutant[] = [
       'attempt.trialBoots < facts.trialTries;',
       'attempt.trialBoots < facts.trialTries + 1000;',
     ),
-    scenarios: small,
+    scenarios: ['two tries, two attempts'],
   },
   {
     name: 'trial: the booted group is taken from the record',
@@ -312,8 +311,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'start: the starts of a confirmed group are not given back',
-    changes: one(effects, 'if (mayRestore(state, group, known)) await bootControl.confirm(group);', ''),
-    scenarios: small,
+    changes: one(
+      effects,
+      'if (mayRestore(state, group, known, bootControl.confirmedStarts)) await bootControl.confirm(group);',
+      '',
+    ),
+    scenarios: ['starts are counted'],
   },
   {
     name: 'failed: the group stays armed',

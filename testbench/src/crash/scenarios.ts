@@ -1,8 +1,8 @@
 /**
  * The scenarios of the crash explorer: where a device begins, what is fixed for it, and what the world may do to it.
  *
- * Each is a graph of its own. `small release` is everything that can happen to the device itself, and the two after it
- * what can come, or not come, over the wire. The others vary one fixed thing, with the environments that it has to do
+ * Each is a graph of its own. `small release` is everything that can happen to the device itself, those after it what
+ * can come, or not come, over the wire. The others vary one fixed thing, with the environments that it has to do
  * with. What several of them do together is for the seeded runs, and for `everything at once`, a graph too
  * large to be closed in minutes.
  */
@@ -30,11 +30,9 @@ const ofDevice = [
   'no server',
   'interlock says no',
   'interlock changes its mind',
-  'withdrawn',
   'hooks fail',
   'hooks fail half way',
   'restart fails',
-  'clock ten years ahead',
 ];
 const ofServer = ['good', 'no server', 'withdrawn', 'nothing assigned', 'stale answers', 'clock in 1970'];
 const ofNetwork = ['good', 'no server', 'image breaks off', 'image is damaged', 'withdrawn'];
@@ -52,6 +50,16 @@ const counted: ScenarioOptions = { ...smallRelease, confirmedStarts: 2 };
 
 export const scenarios: readonly Scenario[] = [
   { ...plain, name: 'small release', environments: ofDevice.map(environmentOf) },
+  {
+    ...plain,
+    name: 'withdrawn, and clocks that are wrong',
+    environments: [...trials, ...['withdrawn', 'clock ten years ahead', 'clock in 1970'].map(environmentOf)],
+  },
+  {
+    ...plain,
+    name: 'record takes no flush',
+    environments: [...trials, environmentOf('record takes no flush')],
+  },
   { ...plain, name: 'server that changes its mind', environments: ofServer.map(environmentOf) },
   { ...plain, name: 'network that fails', environments: ofNetwork.map(environmentOf) },
   { ...plain, name: 'agent killed', environments: [environmentOf('good')], kills: true },
