@@ -10,8 +10,8 @@ import type { Entries } from './rules.ts';
 
 function dependenciesOf(root: string, own: PackageLaw): string[] {
   const value = readJson(root, `${own.folder}/package.json`);
-  const dependencies = isRecord(value) ? value['dependencies'] : undefined;
-  return isRecord(dependencies) ? Object.keys(dependencies) : [];
+  const groups = isRecord(value) ? [value['dependencies'], value['optionalDependencies']] : [];
+  return groups.flatMap((group) => (isRecord(group) ? Object.keys(group) : []));
 }
 
 /** Differences between the law and every package.json, one line each. */

@@ -1,8 +1,8 @@
 /**
  * Makes the agent one file, `airlock-agent.mjs`, that runs under Node alone: images carry it, and a device runs it
- * from the booted group.
+ * from the booted group. And the client of its local sockets another one, for integrators.
  *
- * The file's first act is to check Node's version, so that an old Node says what is wrong instead of failing
+ * The agent's first act is to check Node's version, so that an old Node says what is wrong instead of failing
  * somewhere. Nothing is minified: service people and auditors can read what runs on the device.
  * `replace` exchanges one source file for another one while bundling. It exists for testbench, which puts its own
  * disk in the place of adapters/node-disk.ts to cut the power; the agent itself has no switch for that.
@@ -21,6 +21,8 @@ export interface BundleOptions {
 
 /** Major version of Node that the bundle needs; the same as in bin/airlock-agent.mjs. */
 export const nodeMajorMin = 26;
+/** The client runs in the device's own software, which may have an older Node. */
+const clientNodeMajorMin = 22;
 
 const source = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -90,8 +92,35 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
+/** The client of the local sockets as one file, for integrators: nothing of it but Node's own modules is imported. */
+export async function bundleClient(outFile: string): Promise<{ bytes: number }> {
+  const result = await build({
+    entryPoints: [join(source, 'src/client/index.ts')],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'esm',
+    target: `node${clientNodeMajorMin}`,
+    charset: 'utf8',
+    legalComments: 'inline',
+    logLevel: 'silent',
+  });
+  const [output] = result.outputFiles;
+  if (output === undefined) throw new Error('the bundler gave no file');
+  await mkdir(dirname(outFile), { recursive: true });
+  await writeFile(`${outFile}.new`, output.contents, { mode: 0o644 });
+  await rename(`${outFile}.new`, outFile);
+  return { bytes: output.contents.length };
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const outFile = process.argv[2] ?? join(process.cwd(), 'dist', 'airlock-agent.mjs');
+  const clientFile = join(dirname(outFile), 'airlock-agent-client.mjs');
   const { bytes } = await bundleAgent({ outFile });
-  process.stdout.write(`${outFile}: ${Math.round(bytes / 1024)} KiB\n`);
+  const client = await bundleClient(clientFile);
+  for (const [file, length] of [
+    [outFile, bytes],
+    [clientFile, client.bytes],
+  ] as const)
+    process.stdout.write(`${file}: ${Math.round(length / 1024)} KiB\n`);
 }

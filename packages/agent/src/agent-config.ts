@@ -3,6 +3,7 @@
  *
  * Only the shape; `config.ts` is the one parser that makes it, with all defaults.
  */
+import type { ServicePermission } from '@airlock/protocol';
 import type { GroupLetter } from '@airlock/trust';
 
 export interface AgentConfig {
@@ -49,7 +50,23 @@ export interface AgentConfig {
     readonly revert: readonly string[];
     readonly timeLimitSeconds: number;
   };
-  readonly interlock: 'none' | { readonly command: readonly string[]; readonly timeLimitSeconds: number };
+  /** Where it is a program and a socket, both must say yes. */
+  readonly interlock:
+    | 'none'
+    | (InterlockProgram & { readonly socket?: InterlockSocket })
+    | { readonly socket: InterlockSocket };
+  /** Absent: there are no local sockets. */
+  readonly service?: {
+    readonly folder: string;
+    /** One for each permission; owner, group and mode of its file say who has it. */
+    readonly sockets: Readonly<
+      Partial<
+        Record<ServicePermission, { readonly uid: number; readonly gid: number; readonly mode: number }>
+      >
+    >;
+  };
+  /** Absent: consent is asked for where the assignment wants it. */
+  readonly consent?: { readonly required: boolean; readonly validSecondsMax: number };
   /** Absent: the agent never sets the system's clock. */
   readonly clock?: { readonly setCommand: readonly string[]; readonly timeLimitSeconds: number };
   /** IANA name; windows are read in it. */
@@ -67,6 +84,15 @@ export interface AgentConfig {
   readonly reboot: { readonly command: readonly string[] };
   readonly commandLineFile: string;
   readonly bootIdFile: string;
+}
+
+interface InterlockProgram {
+  readonly command: readonly string[];
+  readonly timeLimitSeconds: number;
+}
+
+interface InterlockSocket {
+  readonly timeLimitSeconds: number;
 }
 
 export interface AgentLimits {

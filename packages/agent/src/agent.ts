@@ -7,20 +7,26 @@
  * writes nothing; telling the server never decides anything. One process, one caller at a time: `boot` once, then
  * `poll` after `poll`.
  */
+import type { DeviceCode, LogEntry, LogFacts, ReportedWaiting } from '@airlock/protocol';
 import type { GroupLetter, TrustIdentity } from '@airlock/trust';
-import type { DeviceState } from './core/record.ts';
+import type { Moment } from './core/consent.ts';
+import { isInTrial, type DeviceState } from './core/record.ts';
 import { backoffSeconds } from './core/schedule.ts';
+import { briefOf } from './executor-interlock.ts';
 import { inFallback } from './executor-judge.ts';
 import { loadAgent } from './executor-load.ts';
 import { failure, PollingAgent, type PollOutcome } from './executor-poll.ts';
 import { trustClient } from './executor-trust.ts';
+import { Naps } from './naps.ts';
 import { DiskError } from './ports/disk.ts';
-import { TransportError } from './ports/platform.ts';
+import { TransportError, type ReleaseBrief } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
 export type { PollOutcome } from './executor-poll.ts';
 
 export interface AgentStatus {
+  /** Whether the start is over: what the record asked for is done, as far as it could be. */
+  readonly ready: boolean;
   readonly bootedGroup: GroupLetter;
   /** undefined before `boot`. */
   readonly record: DeviceState | undefined;
@@ -40,6 +46,20 @@ export interface Agent {
   /** Polls with jitter and back-off until the signal aborts; `tell` hears of each outcome. */
   run(signal: AbortSignal, tell?: (outcome: PollOutcome) => void): Promise<void>;
   status(): AgentStatus;
+  /** The release that is assigned, approved and not installed yet, as far as the newest poll knows. */
+  release(): ReleaseBrief | undefined;
+  /** What it waits for. */
+  waiting(): ReportedWaiting | undefined;
+  /** Whether activating it needs the operator's consent. */
+  consentRequired(): boolean;
+  /** Reference time, and the time of this process. */
+  moment(): Moment;
+  /** Polls soon, instead of when the interval is over; asked more often than once in ten seconds, it waits so long. */
+  wake(): void;
+  /** The newest entries of the log, oldest first; undefined before the state was read. Throws DiskError. */
+  log(entriesMax: number): Promise<readonly LogEntry[] | undefined>;
+  /** An entry in the log about what was decided outside the agent. Nothing before the state was read. */
+  note(code: DeviceCode, reason: string, facts: LogFacts): Promise<void>;
   /** The last act of a process that ends in order: no file stays open for the garbage collector to find. */
   close(): Promise<void>;
 }
@@ -51,8 +71,10 @@ export function createAgent(options: {
   const { ports, settings } = options;
   const { bootedGroup } = ports.platform;
   let started: PollingAgent | undefined;
+  let booted = false;
+  const naps = new Naps(ports.clock);
   const running = (): PollingAgent => {
-    if (started === undefined) throw new Error('the agent was not booted');
+    if (started === undefined || !booted) throw new Error('the agent was not booted');
     return started;
   };
   const poll = async (): Promise<PollOutcome> => {
@@ -67,7 +89,16 @@ export function createAgent(options: {
   return {
     async boot() {
       if (started !== undefined) throw new Error('the agent was booted already');
-      started = await start(ports, settings);
+      const agent = await load(ports, settings);
+      // Known from here on: a program that asks during a trial must hear that one runs.
+      started = agent;
+      try {
+        await agent.goOn();
+        booted = true;
+      } catch (error) {
+        await agent.log.close();
+        throw error;
+      }
     },
     poll,
     async run(signal, tell) {
@@ -75,16 +106,33 @@ export function createAgent(options: {
         const outcome = await poll();
         tell?.(outcome);
         failures = outcome.kind === 'failed' ? failures + 1 : 0;
-        await ports.clock.sleep(1000 * nextPollSeconds(settings, failures, ports.random.fraction()), signal);
+        const seconds = nextPollSeconds(settings, failures, ports.random.fraction());
+        if (outcome.kind === 'waiting') await naps.waiting(running(), settings, seconds, signal);
+        else await naps.rest(1000 * seconds, signal);
       }
     },
     async close() {
       await started?.log.close();
     },
+    release: () => pendingBrief(started),
+    waiting: () => started?.waiting().view,
+    consentRequired: () =>
+      settings.consentRequired === true || started?.pending()?.assignment.consentRequired === true,
+    moment: () => ({
+      now: started?.now() ?? ports.clock.now(),
+      monotonicMs: ports.clock.monotonicMs(),
+    }),
+    wake: () => naps.wake(),
+    log: async (entriesMax) => {
+      const log = started?.log;
+      return await log?.after(Math.max(0, log.head().sequence - entriesMax), entriesMax);
+    },
+    note: async (code, reason, facts) => await started?.executor.note(code, reason, facts),
     status() {
       const record = started?.executor.record();
-      const inTrial = record?.attempt?.group === bootedGroup && record.attempt.pendingBootId !== undefined;
+      const inTrial = record !== undefined && isInTrial(record, bootedGroup);
       return {
+        ready: booted,
         bootedGroup,
         record,
         inTrial,
@@ -93,6 +141,13 @@ export function createAgent(options: {
       };
     },
   };
+}
+
+function pendingBrief(agent: PollingAgent | undefined): ReleaseBrief | undefined {
+  const release = agent?.pending();
+  if (release === undefined) return undefined;
+  const { manifest, manifestSha256 } = release;
+  return briefOf({ version: manifest.version, manifestSha256 }, manifest);
 }
 
 /** A quarter of jitter on the interval spreads a fleet that was switched on together. */
@@ -114,19 +169,12 @@ async function guard(work: () => Promise<PollOutcome>): Promise<PollOutcome> {
   }
 }
 
-async function start(ports: AgentPorts, settings: AgentSettings): Promise<PollingAgent> {
+async function load(ports: AgentPorts, settings: AgentSettings): Promise<PollingAgent> {
   const loaded = await loadAgent(ports, settings);
   const identity: TrustIdentity = { product: settings.product, device: settings.device };
   const trust =
     loaded.trust === undefined
       ? undefined
       : trustClient({ ports, identity, store: loaded.trustStore, state: loaded.trust });
-  const agent = new PollingAgent(ports, settings, loaded, trust);
-  try {
-    await agent.goOn();
-    return agent;
-  } catch (error) {
-    await loaded.log.close();
-    throw error;
-  }
+  return new PollingAgent(ports, settings, loaded, trust);
 }

@@ -52,7 +52,7 @@ function programsOf(config: AgentConfig): readonly (readonly [string, readonly s
       programs.push([`dataHooks.${name}`, dataHooks[name]]);
     }
   }
-  if (interlock !== 'none') programs.push(['interlock.command', interlock.command]);
+  if (interlock !== 'none' && 'command' in interlock) programs.push(['interlock.command', interlock.command]);
   if (clock !== undefined) programs.push(['clock.setCommand', clock.setCommand]);
   if (bootControl.kind === 'command') programs.push(['bootControl.command', bootControl.command]);
   programs.push(['reboot.command', reboot.command]);

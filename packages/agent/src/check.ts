@@ -13,6 +13,7 @@ import { restoredWords } from './core/floor-seal.ts';
 import type { DeviceState } from './core/record.ts';
 import { groupManifests } from './durable/group-manifests.ts';
 import { trustStore } from './durable/trust-store.ts';
+import { readCounter } from './executor-floor.ts';
 import { isInstalled, judgeApplicability } from './executor-judge.ts';
 import { trustClient } from './executor-trust.ts';
 import { notProvisioned, readRecord } from './inspect.ts';
@@ -76,7 +77,9 @@ async function judge(
     };
   }
   if (held.record.restored !== undefined) {
-    const doubt = { code: 'OTA_STATE_RESTORED', message: restoredWords(held.record) };
+    const reading = await readCounter(ports);
+    const counter = reading.kind === 'value' ? reading.counter : undefined;
+    const doubt = { code: 'OTA_STATE_RESTORED', message: restoredWords(held.record, counter) };
     return refused(doubt, version);
   }
   const manifests = groupManifests(ports.disk, settings.stateFolder);

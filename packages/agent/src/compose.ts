@@ -10,7 +10,6 @@ import { fail, ok, type Result, type Signer, signerFrom } from '@airlock/trust';
 import { commandBootControl } from './adapters/command-boot-control.ts';
 import { programDataGuard } from './adapters/data-hooks.ts';
 import { type HttpsTransport, httpsTransport } from './adapters/https-transport.ts';
-import { programInterlock } from './adapters/interlock.ts';
 import { nodeDisk } from './adapters/node-disk.ts';
 import { judgePlaces } from './adapters/places.ts';
 import {
@@ -34,6 +33,7 @@ import type { Disk } from './ports/disk.ts';
 import type { Clock, FloorStore, Platform } from './ports/platform.ts';
 import { marginSecondsOf } from './executor-watchdog.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
+import { interlockOf, interlockSecondsOf, localParts, type LocalParts } from './compose-local.ts';
 import { agentVersion } from './version.ts';
 
 /** Certificates and keys in PEM have a few kB. */
@@ -175,6 +175,8 @@ export interface Composed {
   readonly ports: AgentPorts;
   readonly settings: AgentSettings;
   readonly transport: HttpsTransport;
+  /** What the local sockets work with. */
+  readonly local: LocalParts;
 }
 
 /** Everything that `createAgent` takes. `tell` gets one line for each warning. `check` gives a disk for reading only. */
@@ -192,6 +194,7 @@ export async function compose(
   const logSigner = await loadLogSigner(config, tell);
   if (!logSigner.ok) return logSigner;
   const slots = { components: config.slots };
+  const local = localParts(config);
   const ports: AgentPorts = {
     disk,
     bootControl: bootControlOf(config, disk),
@@ -199,6 +202,7 @@ export async function compose(
     clock: clockOf(config, platform.value.bootedGroup),
     random: systemRandom,
     ...programPorts(config, platform.value.bootedGroup, tell),
+    interlock: interlockOf(config, platform.value.bootedGroup, local),
     floorStore: floorStoreOf(config),
     ...(config.watchdog === undefined ? {} : { watchdog: deviceWatchdog(config.watchdog) }),
     secureBoot: configuredSecureBoot({
@@ -209,7 +213,7 @@ export async function compose(
     identity: tarIdentity({ disk: nodeDisk({ access: 'read' }), slots, ...config.identity }),
     logSigner: logSigner.value,
   };
-  return ok({ ports, settings: settingsOf(config), transport: transport.value });
+  return ok({ ports, settings: settingsOf(config), transport: transport.value, local });
 }
 
 function clockOf({ clock }: AgentConfig, group: string): Clock {
@@ -218,15 +222,14 @@ function clockOf({ clock }: AgentConfig, group: string): Clock {
     : programClock({ ...clock, setCommand: commandFor(clock.setCommand, group) });
 }
 
-/** Self-tests and data hooks run from the booted group; the interlock is the device's own. */
+/** Self-tests and data hooks run from the booted group. */
 function programPorts(
   config: AgentConfig,
   group: string,
   tell: (line: string) => void,
-): Pick<AgentPorts, 'selfTest' | 'dataGuard' | 'interlock'> {
+): Pick<AgentPorts, 'selfTest' | 'dataGuard'> {
   const tests = config.selfTest.tests.map((test) => ({ ...test, command: commandFor(test.command, group) }));
   const hooks = config.dataHooks;
-  const { interlock } = config;
   return {
     selfTest: programSelfTest(tests, systemClock),
     dataGuard: programDataGuard(
@@ -240,9 +243,6 @@ function programPorts(
           },
       tell,
     ),
-    interlock: programInterlock(
-      interlock === 'none' ? 'none' : { ...interlock, command: commandFor(interlock.command, group) },
-    ),
   };
 }
 
@@ -250,11 +250,7 @@ function programPorts(
 function marginOf({ interlock, bootControl, tpm }: AgentConfig): number {
   const boot = bootControl.kind === 'file' ? 0 : bootControl.timeLimitSeconds;
   // Read, and three tries to disarm; the counter of the TPM is read and incremented at most once each.
-  return marginSecondsOf([
-    interlock === 'none' ? 0 : interlock.timeLimitSeconds,
-    4 * boot,
-    2 * (tpm?.timeLimitSeconds ?? 0),
-  ]);
+  return marginSecondsOf([interlockSecondsOf(interlock), 4 * boot, 2 * (tpm?.timeLimitSeconds ?? 0)]);
 }
 
 function settingsOf(config: AgentConfig): AgentSettings {
@@ -276,5 +272,7 @@ function settingsOf(config: AgentConfig): AgentSettings {
     trialTries: limits.trialTries,
     builtInTimeLimitSeconds: config.selfTest.builtInTimeLimitSeconds,
     trialMarginSeconds: marginOf(config),
+    interlockSecondsMax: interlockSecondsOf(config.interlock),
+    ...(config.consent === undefined ? {} : { consentRequired: config.consent.required }),
   };
 }

@@ -42,6 +42,10 @@ export class ConfigField {
     return typeof this.#value === 'object' && this.#value !== null && !Array.isArray(this.#value);
   }
 
+  has(name: string): boolean {
+    return Object.hasOwn(this.#entries(), name);
+  }
+
   /** An object whose fields are all among `names`. */
   object(names: readonly string[]): this {
     for (const name of Object.keys(this.#entries())) {

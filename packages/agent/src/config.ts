@@ -10,8 +10,9 @@ import { fail, ok, type Result } from '@airlock/trust';
 import type { AgentConfig, AgentLimits } from './agent-config.ts';
 import { trialTriesDefault } from './ports/boot-control.ts';
 import { ConfigFault, ConfigField } from './config-field.ts';
+import { judgeService, readConsent, readInterlock, readService } from './config-service.ts';
 
-export type { AgentConfig, AgentLimits };
+export type { AgentConfig };
 
 /** A configuration names a few dozen paths and programs. */
 export const configBytesMax = 256_000;
@@ -69,6 +70,8 @@ const fields = [
   'selfTest',
   'dataHooks',
   'interlock',
+  'service',
+  'consent',
   'clock',
   'timeZone',
   'poll',
@@ -101,6 +104,10 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
       .map((key) => key.text('a key id')),
   }));
   const tpm = config.optional('tpm', readTpm);
+  const interlock = readInterlock(config.at('interlock'), timeLimit);
+  const service = config.optional('service', (field) => readService(field, path));
+  const consent = config.optional('consent', readConsent);
+  judgeService(config, { service, interlock, consent });
   const watchdog = config.optional('watchdog', (field) => ({
     file: path(field.object(['file', 'timeoutSeconds']).at('file')),
     timeoutSeconds: field.at('timeoutSeconds').integer(watchdogSeconds.min, watchdogSeconds.max, 'seconds'),
@@ -116,7 +123,9 @@ function readConfig(config: ConfigField, folder: string): AgentConfig {
     bootControl: readBootControl(config.at('bootControl'), path),
     selfTest: readSelfTest(config.at('selfTest')),
     ...(dataHooks === undefined ? {} : { dataHooks }),
-    interlock: readInterlock(config.at('interlock')),
+    interlock,
+    ...(service === undefined ? {} : { service }),
+    ...(consent === undefined ? {} : { consent }),
     ...(clock === undefined ? {} : { clock }),
     timeZone: config.optional('timeZone', readTimeZone) ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     poll: {
@@ -261,19 +270,6 @@ function readTpm(tpm: ConfigField): NonNullable<AgentConfig['tpm']> {
     tcti: tcti ?? 'device:/dev/tpmrm0',
     timeLimitSeconds: limit ?? tpmSecondsDefault,
   };
-}
-
-/** There is no default: that a device may restart at any moment is a decision that somebody has to write down. */
-function readInterlock(interlock: ConfigField): AgentConfig['interlock'] {
-  if (interlock.is('none')) return 'none';
-  // A text is a mistyped "none", or the template's place that nobody filled in.
-  if (!interlock.isObject()) {
-    interlock.refuse(
-      '{"command": [PROGRAM, ...], "timeLimitSeconds": N}, or "none" if the device may restart at any moment',
-    );
-  }
-  interlock.object(['command', 'timeLimitSeconds']);
-  return { command: interlock.at('command').command(), timeLimitSeconds: timeLimit(interlock) };
 }
 
 /** There is no default, and none in the template: started by hand on a desk, the agent would restart that machine. */

@@ -5,7 +5,7 @@
  * stop, never a crash; a programmer's error goes up; telling (log, hooks after the decision) never undoes a decision.
  * The order of effects is `core/`'s, the loop over them `executor.ts`'s.
  */
-import type { DeviceCode, WrittenCode } from '@airlock/protocol';
+import type { DeviceCode, LogFacts, WrittenCode } from '@airlock/protocol';
 import type { GroupLetter, Manifest } from '@airlock/trust';
 import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
@@ -47,9 +47,9 @@ export class EffectRunner {
     return undefined;
   }
 
-  async note(code: DeviceCode, reason: string): Promise<void> {
+  async note(code: DeviceCode, reason: string, facts: LogFacts = {}): Promise<void> {
     try {
-      await this.#append(code, reason, false);
+      await this.#append(code, reason, facts);
     } catch (error) {
       // A log on a full or worn medium must not keep a device from confirming or rolling back.
       messageOf(error);
@@ -99,7 +99,7 @@ export class EffectRunner {
     return await this.#logResult(effect.code, effect.reason);
   }
 
-  #append(code: WrittenCode, reason: string, result: boolean): Promise<void> {
+  #append(code: WrittenCode, reason: string, facts: LogFacts): Promise<void> {
     const { attempt } = this.record;
     return this.#parts.log.append({
       time: this.#parts.now(),
@@ -109,7 +109,7 @@ export class EffectRunner {
       ...(attempt === undefined
         ? {}
         : { attempt: attempt.id, fromVersion: attempt.fromVersion, toVersion: attempt.version }),
-      ...(result ? { facts: { result: true } } : {}),
+      ...(Object.keys(facts).length === 0 ? {} : { facts }),
     });
   }
 
@@ -174,7 +174,7 @@ export class EffectRunner {
     return reason;
   }
 
-  async #tell(news: 'trial' | 'rolled-back'): Promise<Outcome> {
+  async #tell(news: 'trial' | 'rolled-back' | 'called-off'): Promise<Outcome> {
     const { ports, manifests } = this.#parts;
     const note = (code: DeviceCode, reason: string): Promise<void> => this.note(code, reason);
     await tellInterlock({ interlock: ports.interlock, manifests, note }, news, this.#attempt());
@@ -191,7 +191,7 @@ export class EffectRunner {
 
   async #logResult(code: WrittenCode, reason: string): Promise<Outcome> {
     try {
-      if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, true);
+      if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, { result: true });
       return { event: { kind: 'settled' } };
     } catch (error) {
       // The attempt stays where it is: a result is logged exactly once, not at most once.
@@ -289,9 +289,12 @@ export class EffectRunner {
   }
 
   async #prepareData(serverReached: boolean): Promise<Outcome> {
-    return (await this.#hook('prepare'))
-      ? { event: { kind: 'activate', serverReached } }
-      : { event: failed('OTA_FAIL_DATA', 'the data hook prepare failed') };
+    if (!(await this.#hook('prepare')))
+      return { event: failed('OTA_FAIL_DATA', 'the data hook prepare failed') };
+    // Proving took minutes: asked again while nothing is armed, so that waiting for the answer can start no trial.
+    const leave = await this.#parts.leave(false);
+    if (leave.granted) return { event: { kind: 'activate', serverReached } };
+    return { stop: { kind: 'waiting', code: 'OTA_WAITING', reason: leave.reason } };
   }
 
   /** The decision has been made: a hook that fails is told and undoes nothing. */
@@ -306,12 +309,11 @@ export class EffectRunner {
   }
 
   async #restartIntoTrial(): Promise<Outcome> {
-    const { version, manifestSha256 } = this.#attempt();
-    const manifest = await this.#parts.manifests.read(manifestSha256);
-    const answer = await this.#parts.ports.interlock
-      .allows('reboot', { version, name: manifest?.name ?? '' })
-      .catch((error: unknown) => ({ allowed: false as const, reason: messageOf(error) }));
-    const reason = answer.allowed ? await this.#restart() : answer.reason;
+    const leave = await this.#parts.leave(true);
+    if (!leave.granted) return { event: { kind: 'not-now', reason: leave.reason } };
+    const reason = await this.#restart();
+    // It holds clinical use off for the restart that it allowed.
+    await this.#tell('called-off');
     return { event: { kind: 'not-now', reason } };
   }
 

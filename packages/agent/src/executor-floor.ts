@@ -46,7 +46,10 @@ export async function settleCounter(
     const reading = await readCounter(ports);
     const verdict = judgeSeal(record, reading);
     if (verdict === 'whole' || verdict === 'unbound') return undefined;
-    if (verdict === 'restored') return { code: 'OTA_STATE_RESTORED', reason: restoredWords(record) };
+    if (verdict === 'restored') {
+      const counter = reading.kind === 'value' ? reading.counter : undefined;
+      return { code: 'OTA_STATE_RESTORED', reason: restoredWords(record, counter) };
+    }
     if (reading.kind === 'unreadable') fault = reading.reason;
     if (verdict === 'unreadable' || floorStore.kind === 'record') break;
     try {
@@ -60,4 +63,14 @@ export async function settleCounter(
   }
   const last = judgeSeal(record, await readCounter(ports));
   return last === 'whole' ? undefined : { code: 'OTA_FAIL_FLOOR', reason: fault };
+}
+
+/**
+ * The value that a device record must name to end the doubt: what the TPM says, on a restored disk only, since asking
+ * it at each report would be for nothing. Elsewhere what the record is sealed with.
+ */
+export async function counterToReport(ports: CounterPorts, record: DeviceState): Promise<number | undefined> {
+  if (record.restored === undefined) return record.counter;
+  const reading = await readCounter(ports);
+  return reading.kind === 'value' ? reading.counter : undefined;
 }

@@ -6,11 +6,11 @@
  * Telling decides nothing: a failure of it is logged and blocks nothing. Asking for leave is `executor-leave.ts`'s.
  */
 import type { DeviceCode } from '@airlock/protocol';
-import type { GroupLetter } from '@airlock/trust';
+import type { GroupLetter, Manifest } from '@airlock/trust';
 import { messageOf } from './core/operating-error.ts';
 import { isInTrial, type DeviceState, type Installed } from './core/record.ts';
 import type { GroupManifests } from './durable/group-manifests.ts';
-import type { Interlock, InterlockNews } from './ports/platform.ts';
+import type { Interlock, InterlockNews, ReleaseBrief } from './ports/platform.ts';
 
 /** Never throws for what the interlock does. */
 export async function tellInterlock(
@@ -24,10 +24,23 @@ export async function tellInterlock(
 ): Promise<void> {
   try {
     const manifest = await context.manifests.read(manifestSha256);
-    await context.interlock.tell(news, { version, name: manifest?.name ?? '' });
+    await context.interlock.tell(news, briefOf({ version, manifestSha256 }, manifest));
   } catch (error) {
     await context.note('OTA_INTERLOCK_NOT_TOLD', `${news} ${version}: ${messageOf(error)}`);
   }
+}
+
+/** What is known of a release whose manifest may be lost. */
+export function briefOf(
+  { version, manifestSha256 }: Installed,
+  manifest: Pick<Manifest, 'name' | 'urgency'> | undefined,
+): ReleaseBrief {
+  return {
+    version,
+    manifestSha256,
+    name: manifest?.name ?? '',
+    urgency: manifest?.urgency ?? { level: 'routine' },
+  };
 }
 
 /** What runs outside any trial; undefined in one, and where the group's content is not known. */

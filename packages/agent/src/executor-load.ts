@@ -85,7 +85,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   const { found, facts } = await look(ports, settings, manifests);
   const lost = recoverLost(found, facts, deviceRecord);
   const reason = 'no copy of the record can be read; the floor is the highest version found';
-  const awaited = lost.record.restored === undefined ? '' : `; ${restoredWords(lost.record)}`;
+  const awaited = lost.record.restored === undefined ? '' : `; ${await awaitedWords(ports, lost.record)}`;
   await noteFirst(base, ports, 'OTA_STATE_LOST', `${reason}${awaited}`);
   return { ...base, record: lost.record, recovery: lost.effects };
 }
@@ -101,9 +101,15 @@ function reasonOf(reading: CounterReading): string {
   return reading.kind === 'unreadable' ? reading.reason : 'the record is sealed, and no TPM is configured';
 }
 
+async function awaitedWords(ports: AgentPorts, record: DeviceState): Promise<string> {
+  const reading = await readCounter(ports);
+  return restoredWords(record, reading.kind === 'value' ? reading.counter : undefined);
+}
+
 function restoredReason(held: DeviceState, record: DeviceState, reading: CounterReading): string {
-  const counter = reading.kind === 'value' ? reading.counter : 'nothing';
-  return `sealed with ${held.counter ?? 'nothing'}, and the counter says ${counter}; ${restoredWords(record)}`;
+  const counter = reading.kind === 'value' ? reading.counter : undefined;
+  const words = restoredWords(record, counter);
+  return `sealed with ${held.counter ?? 'nothing'}, and the counter says ${counter ?? 'nothing'}; ${words}`;
 }
 
 type Note = Loaded['notes'][number];

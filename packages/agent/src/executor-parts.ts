@@ -9,6 +9,7 @@ import type { Attempt } from './core/record.ts';
 import type { EventLog } from './durable/event-log.ts';
 import type { GroupManifests } from './durable/group-manifests.ts';
 import type { RecordStore } from './durable/record-store.ts';
+import type { Leave } from './executor-leave.ts';
 import type { TrialWatch } from './executor-watchdog.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 
@@ -27,6 +28,8 @@ export interface ExecutorParts {
   readonly watch: TrialWatch;
   /** The verdict on the attempt, on what is held, at this moment. */
   judge(attempt: Attempt): Promise<Judgement>;
+  /** Whether the attempt may still be activated and restarted into; the group is `armed` already, or not yet. */
+  leave(armed: boolean): Promise<Leave>;
   /** Throws TransportError. */
   reachServer(): Promise<void>;
   now(): UtcSeconds;

@@ -5,26 +5,21 @@
  * operator; all waiting happens before arming; a refusal and a reason to wait are told once; an idle poll writes
  * nothing; telling the server never decides anything.
  */
-import type { DeviceCode, WrittenCode } from '@airlock/protocol';
+import type { DeviceCode, ReportedWaiting, WrittenCode } from '@airlock/protocol';
 import { heldDeviceRecord, type ApprovedRelease, type GroupLetter, type Verdict } from '@airlock/trust';
-import {
-  failuresOf,
-  manifestUnknown,
-  rememberRefusal,
-  wasRefused,
-  wastedFree,
-  wastedOf,
-  type Attempt,
-} from './core/record.ts';
-import { backoffSeconds, stricterRate } from './core/schedule.ts';
+import { failuresOf, manifestUnknown, rememberRefusal, wasRefused, type Attempt } from './core/record.ts';
+import { stricterRate } from './core/schedule.ts';
 import { createExecutor, type Executor } from './executor.ts';
+import { counterToReport } from './executor-floor.ts';
 import type { Stop } from './executor-parts.ts';
 import { confirmedRunning, tellInterlock } from './executor-interlock.ts';
-import { askLeave, type Leave } from './executor-leave.ts';
+import { askLeave, type Leave, type Step } from './executor-leave.ts';
 import { inFallback, isInstalled, judgeApplicability, judgeAttempt, trustCode } from './executor-judge.ts';
 import type { Loaded } from './executor-load.ts';
 import { reporter, type Reporter } from './executor-report.ts';
+import { Pause } from './executor-pause.ts';
 import type { TrustClient } from './executor-trust.ts';
+import { Waiting } from './executor-waiting.ts';
 import { TransportError } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
@@ -52,15 +47,14 @@ export class PollingAgent {
   readonly #reporter: Reporter;
   /** The release last found approved: its assignment limits rate and window. */
   #release: ApprovedRelease | undefined;
-  /** After a failed attempt the same release is not begun again before this moment. */
-  #notBefore: { readonly manifestSha256: string; readonly monotonicMs: number } | undefined;
-  /** No attempt at all begins before this moment; `after`: the attempt whose end it was drawn for. */
-  #pause: { readonly after: string; readonly monotonicMs: number } | undefined;
-  #waitingFor = '';
+  readonly #waiting: Waiting;
+  readonly #pause: Pause;
   #freezeTold = false;
   #confirmedTold = false;
   /** With a TPM: the record was found sealed with its counter, in this process. */
   #floorBelieved = false;
+  /** Why a device record does not end the doubt: told once in each start. */
+  #floorTold = '';
 
   constructor(ports: AgentPorts, settings: AgentSettings, loaded: Loaded, trust: TrustClient | undefined) {
     this.#ports = ports;
@@ -78,6 +72,7 @@ export class PollingAgent {
         log: loaded.log,
         watch: loaded.watch,
         judge: async (attempt) => this.#judge(attempt, (await this.#held()) ?? { kind: 'none' }),
+        leave: async (armed) => await this.#leaveStill(armed),
         reachServer: async () => await trust?.reach(),
         now: () => this.#now(),
         bytesPerSecondMax: () =>
@@ -85,6 +80,12 @@ export class PollingAgent {
       },
       loaded.record,
     );
+    this.#pause = new Pause(ports, settings);
+    this.#waiting = new Waiting({
+      interlock: ports.interlock,
+      now: () => this.#now(),
+      note: (code, reason, facts) => this.executor.note(code, reason, facts),
+    });
   }
 
   /** The rest of the start: what the record asks for, before anything of the network. */
@@ -99,13 +100,15 @@ export class PollingAgent {
   async tellServer(): Promise<void> {
     // Also without a trust state: that it is lost is what the server must hear.
     const [record, trust] = [this.executor.record(), this.#trust?.state()];
-    await this.#reporter.flush({ record, trust, now: this.#now() });
+    const counter = await counterToReport(this.#ports, record);
+    const waiting = this.#waiting.view();
+    await this.#reporter.flush({ record, trust, counter, waiting, now: this.#now() });
   }
 
   async poll(): Promise<PollOutcome> {
     const trust = this.#trust;
     if (trust === undefined) return failure('OTA_STATE_LOST', 'the trust state cannot be read');
-    this.#pauseAfterWasted();
+    this.#pause.afterWasted(this.executor.record());
     const busy = await this.#finishEarlier();
     if (busy !== undefined) return busy;
     let verdict: Verdict;
@@ -122,6 +125,7 @@ export class PollingAgent {
     }
     await this.#noteTime(trust);
     if (verdict.kind === 'approved') this.#release = verdict;
+    else if (verdict.kind === 'none') this.#release = undefined;
     const doubt = await this.#doubtFloor(trust);
     const { attempt } = this.executor.record();
     const outcome =
@@ -152,7 +156,12 @@ export class PollingAgent {
     this.#floorBelieved = stop === undefined;
     if (stop === undefined) return undefined;
     const { code, reason } = stop;
-    return code === 'OTA_STATE_RESTORED' ? { kind: 'refused', code, reason } : failure(code, reason);
+    if (code === 'OTA_FLOOR_REFUSED' && this.#floorTold !== reason) {
+      this.#floorTold = reason;
+      await this.executor.note(code, reason);
+    }
+    const refused = code === 'OTA_STATE_RESTORED' || code === 'OTA_FLOOR_REFUSED';
+    return refused ? { kind: 'refused', code, reason } : failure(code, reason);
   }
 
   /** Once in each start, as soon as no trial runs: the device's own software may have missed it the last time. */
@@ -174,14 +183,14 @@ export class PollingAgent {
     verdict: Verdict,
     doubt: PollOutcome | undefined,
   ): Promise<PollOutcome | undefined> {
-    if (verdict.kind === 'none') return { kind: 'idle' };
+    if (verdict.kind === 'none') return this.#rest();
     if (verdict.kind === 'refused') {
       const sha256 = verdict.manifestSha256 ?? manifestUnknown;
       return await this.#refuse(sha256, trustCode(verdict.error), verdict.error.message);
     }
     const record = this.executor.record();
     const { bootedGroup } = this.#ports.platform;
-    if (isInstalled(record, verdict, bootedGroup)) return { kind: 'idle' };
+    if (isInstalled(record, verdict, bootedGroup)) return this.#rest();
     if (doubt !== undefined) return doubt;
     const { manifestSha256, manifest } = verdict;
     const applicable = await judgeApplicability(this.#judging(), record, trust.state(), verdict);
@@ -193,8 +202,9 @@ export class PollingAgent {
       const reason = `version ${manifest.version} failed ${failures} times here`;
       return await this.#refuse(manifestSha256, 'OTA_ATTEMPTS_EXHAUSTED', reason);
     }
-    const leave = this.#backedOff(manifestSha256) ?? (await this.#leave('fetch', verdict));
+    const leave = this.#pause.refusal(manifestSha256) ?? (await this.#leave('fetch', verdict));
     if (!leave.granted) return await this.#wait(leave);
+    await this.#waiting.allow('fetch', leave, manifest.version);
     const isRepair = inFallback(record, bootedGroup) && manifestSha256 === record.confirmed.manifestSha256;
     return await this.#begin(verdict, isRepair ? 'repair' : 'update', applicable.value.group);
   }
@@ -238,6 +248,7 @@ export class PollingAgent {
     if (this.executor.record().state !== 'Fetching' || this.#release === undefined) return undefined;
     const leave = await this.#leave('fetch', this.#release);
     if (!leave.granted) return await this.#wait(leave);
+    await this.#waiting.allow('fetch', leave, attempt.version);
     const stop = await this.executor.dispatch({ kind: 'fetch' });
     return stop === undefined ? undefined : outcomeOf(stop);
   }
@@ -246,10 +257,9 @@ export class PollingAgent {
   async #activate(serverReached: boolean): Promise<PollOutcome> {
     const release = this.#release;
     if (release === undefined) return { kind: 'idle' };
-    for (const what of ['activate', 'reboot'] as const) {
-      const leave = await this.#leave(what, release);
-      if (!leave.granted) return await this.#wait(leave);
-    }
+    const leave = await this.#leaveToActivate(release);
+    if (!leave.granted) return await this.#wait(leave);
+    await this.#waiting.allow('activate', leave, release.manifest.version);
     const stop = await this.executor.dispatch({ kind: 'ready', serverReached });
     return stop === undefined ? this.#rest() : outcomeOf(stop);
   }
@@ -264,61 +274,23 @@ export class PollingAgent {
     return { kind: 'refused', code, reason };
   }
 
-  /** Told once for each thing that is waited for, until something else is. */
   async #wait(leave: Extract<Leave, { granted: false }>): Promise<PollOutcome> {
-    if (this.#waitingFor !== leave.by) {
-      this.#waitingFor = leave.by;
-      await this.executor.note('OTA_WAITING', leave.reason);
-    }
+    await this.#waiting.defer(leave, this.#release);
     return { kind: 'waiting', reason: leave.reason };
   }
 
   /** What the state comes to when nothing stopped: after a failure the same release is backed off. */
   #rest(): PollOutcome {
-    this.#waitingFor = '';
     const record = this.executor.record();
     const { lastResult, state } = record;
     const manifestSha256 = this.#release?.manifestSha256;
     if (state === 'Staged')
       return { kind: 'waiting', reason: 'the restart did not come, or was not allowed' };
+    this.#waiting.over();
     const failedNow =
       lastResult?.version === this.#release?.manifest.version && lastResult?.code.startsWith('OTA_FAIL_');
-    if (manifestSha256 !== undefined && failedNow === true) {
-      // Spoilt bytes are no failure of the release, but fetching them again must not become a loop.
-      const failures = Math.max(1, failuresOf(record, manifestSha256), wastedOf(record));
-      this.#notBefore = { manifestSha256, monotonicMs: this.#afterBackoff(failures) };
-    }
+    if (manifestSha256 !== undefined && failedNow === true) this.#pause.afterFailure(record, manifestSha256);
     return { kind: 'idle' };
-  }
-
-  /**
-   * Whoever holds the director can assign and take back all day, and each time a group is fetched and rewritten. Drawn
-   * once for each attempt that ended, and again after a start: a restart must not be a way round it.
-   */
-  #pauseAfterWasted(): void {
-    const record = this.executor.record();
-    const after = record.lastResult?.attempt ?? '';
-    if (this.#pause?.after === after) return;
-    const steps = wastedOf(record) - wastedFree;
-    this.#pause = { after, monotonicMs: steps > 0 ? this.#afterBackoff(steps) : 0 };
-  }
-
-  #afterBackoff(failures: number): number {
-    const { backoffSecondsMin, backoffSecondsMax } = { ...tuningDefault, ...this.#settings.tuning };
-    const limits = { secondsMin: backoffSecondsMin, secondsMax: backoffSecondsMax };
-    const waitMs = 1000 * backoffSeconds(failures, limits, this.#ports.random.fraction());
-    return this.#ports.clock.monotonicMs() + waitMs;
-  }
-
-  #backedOff(manifestSha256: string): Extract<Leave, { granted: false }> | undefined {
-    const now = this.#ports.clock.monotonicMs();
-    const by = 'back-off';
-    if (this.#pause !== undefined && this.#pause.monotonicMs > now) {
-      return { granted: false, by, reason: 'back-off after attempts that were cancelled or cut off' };
-    }
-    const held = this.#notBefore;
-    if (held?.manifestSha256 !== manifestSha256 || held.monotonicMs <= now) return undefined;
-    return { granted: false, by, reason: 'back-off after a failed attempt' };
   }
 
   async #judge(attempt: Attempt, verdict: Verdict) {
@@ -331,8 +303,63 @@ export class PollingAgent {
     return await this.#trust?.judgeHeld();
   }
 
-  async #leave(what: 'fetch' | 'activate' | 'reboot', release: ApprovedRelease): Promise<Leave> {
-    return await askLeave({ ports: this.#ports, settings: this.#settings, now: this.#now() }, what, release);
+  async #leave(what: Step, release: ApprovedRelease, secondsMax?: number): Promise<Leave> {
+    const context = { ports: this.#ports, settings: this.#settings, now: this.#now() };
+    return await askLeave({ ...context, ...(secondsMax === undefined ? {} : { secondsMax }) }, what, release);
+  }
+
+  /** Both, since a restart is what activating comes to; each may say no for a reason of its own. */
+  async #leaveToActivate(release: ApprovedRelease): Promise<Leave> {
+    const activate = await this.#leave('activate', release);
+    return activate.granted ? await this.#leave('reboot', release) : activate;
+  }
+
+  /**
+   * Asked in the middle of activating: the answer of its beginning may be minutes old. Once more when the group is
+   * armed, so that clinical use that begins meanwhile is honoured up to the restart; that answer is waited for briefly.
+   */
+  async #leaveStill(armed: boolean): Promise<Leave> {
+    const release = this.#release;
+    if (release === undefined) return { granted: false, by: 'verdict', reason: 'no release is assigned' };
+    const { armedAskSecondsMax } = { ...tuningDefault, ...this.#settings.tuning };
+    const leave = armed
+      ? await this.#leave('reboot', release, armedAskSecondsMax)
+      : await this.#leaveToActivate(release);
+    // When armed, the arrow back to `Staged` tells it.
+    if (!leave.granted) await this.#waiting.defer(leave, release, armed);
+    return leave;
+  }
+
+  /**
+   * Between two polls: whether what the release waits for lets it go on now. Asks nobody but the device itself, and
+   * whatever it answers, the next poll asks again.
+   */
+  async mayGoOn(): Promise<boolean> {
+    const release = this.#release;
+    if (release === undefined || this.#waiting.view()?.by === 'verdict') return false;
+    const { state } = this.executor.record();
+    if (state !== 'Staged' && this.#pause.refusal(release.manifestSha256) !== undefined) return false;
+    const leave =
+      state === 'Staged' ? await this.#leaveToActivate(release) : await this.#leave('fetch', release);
+    if (!leave.granted) await this.#waiting.defer(leave, release);
+    return leave.granted;
+  }
+
+  /** What is waited for, for status and report; and when a closed window opens. */
+  waiting(): { readonly view: ReportedWaiting | undefined; readonly opens: number | undefined } {
+    return { view: this.#waiting.view(), opens: this.#waiting.opens() };
+  }
+
+  /** The release that was found approved last, unless it is what runs. */
+  pending(): ApprovedRelease | undefined {
+    const release = this.#release;
+    const { bootedGroup } = this.#ports.platform;
+    if (release === undefined || isInstalled(this.executor.record(), release, bootedGroup)) return undefined;
+    return release;
+  }
+
+  now(): number {
+    return this.#now();
   }
 
   #judging() {

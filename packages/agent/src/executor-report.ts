@@ -5,8 +5,14 @@
  * the next poll; a report is sent when something changed and not at every poll; its sequence grows over restarts
  * without a write of its own, because every start of the agent adds an entry to the log.
  */
-import type { DeviceReport, LogBatch, LogHead } from '@airlock/protocol';
-import { heldDeviceRecord, signEnvelope, type TrustState, type UtcSeconds } from '@airlock/trust';
+import {
+  type DeviceReport,
+  type LogBatch,
+  type LogHead,
+  type ReportedWaiting,
+  wireLimits,
+} from '@airlock/protocol';
+import { heldDeviceRecord, readRole, signEnvelope, type TrustState, type UtcSeconds } from '@airlock/trust';
 import { messageOf } from './core/operating-error.ts';
 import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
 import type { EventLog } from './durable/event-log.ts';
@@ -26,6 +32,9 @@ export interface Reporter {
     readonly record: DeviceState;
     /** undefined when it is lost. */
     readonly trust: TrustState | undefined;
+    /** Of the TPM; undefined without one, or while it cannot be asked. */
+    readonly counter: number | undefined;
+    readonly waiting: ReportedWaiting | undefined;
     readonly now: UtcSeconds;
   }): Promise<string | undefined>;
 }
@@ -76,13 +85,47 @@ export function reporter(options: {
   const sign = (value: unknown): string => new TextDecoder().decode(signEnvelope(value, [ports.logSigner]));
 
   return {
-    async flush({ record, trust, now }) {
+    async flush({ record, trust, counter, waiting, now }) {
       // Each by itself: a server that refuses the report must not keep the log from those who need it.
-      const report = await faultOf(() => sendReport(reportOf(options, record, trust), now));
+      const report = await faultOf(async () => {
+        const content = {
+          ...reportOf(options, record, trust),
+          ...(counter === undefined ? {} : { counter }),
+          ...(waiting === undefined ? {} : { waiting }),
+          ...(await secureBootOf(ports)),
+        };
+        await sendReport(content, now);
+      });
       const uploads = await faultOf(() => sendLog(now));
       return report ?? uploads;
     },
   };
+}
+
+/** What does not fit into a report is not told: for the plan of the keys, not told means not trusted. */
+async function secureBootOf({ secureBoot }: AgentPorts): Promise<Pick<DeviceReport, 'secureBoot'>> {
+  const trusted = await secureBoot.trustedKeys();
+  if (trusted === undefined) return { secureBoot: {} };
+  const different = [...new Set(trusted)];
+  const fits =
+    different.length <= wireLimits.secureBootKeysMax &&
+    different.every((id) => id.length > 0 && id.length <= wireLimits.secureBootKeyCharactersMax);
+  return fits ? { secureBoot: { trusted: different } } : {};
+}
+
+/** Numbers of what is held; absent when the trust is lost. */
+function heardOf(trust: TrustState | undefined): Pick<DeviceReport, 'heard'> {
+  if (trust === undefined) return {};
+  const { image, director } = trust;
+  const imageRoot = versionOf(image.root);
+  const directorRoot = versionOf(director.root);
+  if (imageRoot === 0 || directorRoot === 0) return {};
+  return { heard: { imageRoot, directorRoot, targets: versionOf(image.roles['targets']) } };
+}
+
+function versionOf(text: string | undefined): number {
+  const view = text === undefined ? undefined : readRole(new TextEncoder().encode(text));
+  return view?.ok === true ? view.value.version : 0;
 }
 
 async function faultOf(work: () => Promise<void>): Promise<string | undefined> {
@@ -124,6 +167,7 @@ function reportOf(
       : { attempt: { id: attempt.id, version: attempt.version, manifestSha256: attempt.manifestSha256 } }),
     ...(lastResult === undefined ? {} : { lastResult }),
     deviceRecord: deviceRecord?.ok === true ? deviceRecord.value.number : 0,
+    ...heardOf(trust),
     agent: options.settings.agentVersion,
     logHead: options.log.head(),
   };

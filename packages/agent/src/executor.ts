@@ -5,9 +5,9 @@
  * last one that is durable; an operating fault of a port becomes an event or a stop, never a crash; a programmer's
  * error goes up. What to do is `core/`'s to decide; when to begin or activate is the agent's.
  */
-import type { DeviceCode } from '@airlock/protocol';
+import type { DeviceCode, LogFacts } from '@airlock/protocol';
 import type { Effect, Facts, MachineEvent } from './core/effects.ts';
-import { isSealed, sealAnew, type NamedFloor } from './core/floor-seal.ts';
+import { isSealed, namingRefused, sealAnew, type NamedFloor } from './core/floor-seal.ts';
 import { step } from './core/machine.ts';
 import type { DeviceState } from './core/record.ts';
 import { EffectRunner, readBoot, type Outcome } from './executor-effects.ts';
@@ -29,14 +29,14 @@ export interface Executor {
   /** Writes a record that no arrow made: memory of refusals. Throws DiskError. */
   remember(change: Pick<DeviceState, 'refusals'>): Promise<void>;
   /** An entry in the log; a log that cannot be written stops nothing. */
-  note(code: DeviceCode, reason: string): Promise<void>;
+  note(code: DeviceCode, reason: string, facts?: LogFacts): Promise<void>;
 }
 
 export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Executor {
   const runner = new EffectRunner(parts, loaded);
   return {
     record: () => runner.record,
-    note: (code, reason) => runner.note(code, reason),
+    note: (code, reason, facts) => runner.note(code, reason, facts),
     async dispatch(event) {
       const stop = await dispatch(parts, runner, event);
       await runner.endWatchOutsideTrial();
@@ -48,8 +48,9 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
       return stop;
     },
     async settleFloor(held) {
-      const effects = await floorEffects(parts, runner.record, held);
-      return effects.length === 0 ? undefined : stopOf(await runner.run(effects));
+      const plan = await floorPlan(parts, runner.record, held);
+      if ('stop' in plan) return plan.stop;
+      return plan.effects.length === 0 ? undefined : stopOf(await runner.run(plan.effects));
     },
     async remember(change) {
       const next = { ...runner.record, ...change };
@@ -59,20 +60,25 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
   };
 }
 
-async function floorEffects(
+async function floorPlan(
   { ports }: ExecutorParts,
   record: DeviceState,
   held: NamedFloor,
-): Promise<readonly Effect[]> {
-  if (ports.floorStore.kind === 'record' && !isSealed(record)) return [];
+): Promise<{ readonly effects: readonly Effect[] } | { readonly stop: Stop }> {
+  if (ports.floorStore.kind === 'record' && !isSealed(record)) return { effects: [] };
   const settle = { kind: 'settle-seal', step: 'seal.b' } as const;
-  if (record.restored === undefined) return [settle];
+  if (record.restored === undefined) return { effects: [settle] };
   const reading = await readCounter(ports);
-  const next = reading.kind === 'value' ? sealAnew(record, held, reading.counter) : undefined;
-  if (next === undefined) return [settle];
-  const reason = `device record ${held.number} names the floor: ${held.floor}; it is ${next.floor} now`;
+  if (reading.kind !== 'value') return { effects: [settle] };
+  const refused = namingRefused(record, held, reading.counter);
+  if (refused !== undefined) return { stop: { kind: 'failed', code: 'OTA_FLOOR_REFUSED', reason: refused } };
+  const next = sealAnew(record, held, reading.counter);
+  if (next === undefined) return { effects: [settle] };
+  const reason =
+    `device record ${held.number} names the floor for counter ${held.counter}: ${held.floor}; ` +
+    `it is ${next.floor} now`;
   const told = { kind: 'log', code: 'OTA_FLOOR_NAMED', reason } as const;
-  return [{ kind: 'write-record', step: 'seal.a', record: next }, settle, told];
+  return { effects: [{ kind: 'write-record', step: 'seal.a', record: next }, settle, told] };
 }
 
 async function dispatch(

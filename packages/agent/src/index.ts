@@ -29,3 +29,5 @@ export { formatNumber, recordFormats, type RecordFormat } from './core/record-fo
 export { openBlock, sealBlock } from './core/sealed.ts';
 export { decodeLogCell, logCellBytes } from './durable/log-cell.ts';
 export { decodeTrustCopy, trustFileNames } from './durable/trust-store.ts';
+export { type HttpsTransport, httpsTransport } from './adapters/https-transport.ts';
+export { type TrustClient, trustClient } from './executor-trust.ts';

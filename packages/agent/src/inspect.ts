@@ -35,6 +35,8 @@ export interface Inspection {
   readonly record: DeviceState | undefined;
   /** Whether the record is sealed with the counter of the TPM, asked now. */
   readonly seal: SealVerdict;
+  /** What the counter of the TPM says now; undefined without one, or when it cannot be asked. */
+  readonly counter: number | undefined;
   readonly bootControl: BootControlState | undefined;
   /** undefined: none is configured, and nothing ends a trial whose agent hangs. */
   readonly watchdog: AgentConfig['watchdog'];
@@ -73,6 +75,7 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
     bootedGroup: platform.ok ? platform.value.bootedGroup : undefined,
     record,
     seal: judgeSeal(record ?? {}, reading),
+    counter: reading.kind === 'value' ? reading.counter : undefined,
     bootControl: await bootControlOf(config, disk)
       .read()
       .catch(() => undefined),

@@ -2,34 +2,23 @@
  * The program `airlock-agent`: reads the command line, runs one command, answers an exit code.
  *
  * It keeps true: one line for every error a person can make, with the file or field and what was expected; results on
- * stdout, everything else on stderr; never a secret on either. What the commands do stands in provision.ts,
- * check.ts, inspect.ts and agent.ts.
+ * stdout, everything else on stderr; never a secret on either. What the commands do stands in provision.ts, daemon.ts,
+ * check.ts, inspect.ts and service-commands.ts.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { stat } from 'node:fs/promises';
 import { plainJson, plainText, type Failure, type GroupLetter, type Result } from '@airlock/trust';
-import { createAgent } from './agent.ts';
 import { diskErrorFrom, nodeDisk } from './adapters/node-disk.ts';
-import { killRunningPrograms } from './adapters/programs.ts';
-import { lockStateFolder } from './adapters/single-instance.ts';
-import { missingFiles } from './check-files.ts';
 import { checkOnce } from './check.ts';
-import { compose, loadConfig } from './compose.ts';
+import { loadConfig } from './compose.ts';
 import type { AgentConfig } from './config.ts';
-import { inspect, notProvisioned, readLog } from './inspect.ts';
-import {
-  failureText,
-  type Level,
-  lineOf,
-  logJson,
-  logText,
-  noWatchdog,
-  outcomeText,
-  statusText,
-} from './output.ts';
+import { consentSecondsMax } from './core/consent.ts';
+import { runDaemon } from './daemon.ts';
+import { inspect, readLog } from './inspect.ts';
+import { failureText, lineOf, logJson, logText, statusText } from './output.ts';
 import { DiskError } from './ports/disk.ts';
 import { FloorStoreError, TransportError } from './ports/platform.ts';
 import { provision } from './provision.ts';
+import { type ConsentInput, runConsent, runInstall, type Said } from './service-commands.ts';
 import { agentVersion } from './version.ts';
 
 /** Exit codes, as the help lists them. */
@@ -66,8 +55,6 @@ MALLOC_ARENA_MAX=1, which keep its memory below 120 MB.
 /** Entries that \`log\` shows unless told otherwise: a few attempts. */
 const logEntriesDefault = 100;
 const logEntriesMax = 100_000;
-/** After a signal, an attempt is left where its record stands; nothing is worth waiting longer for. */
-const stopSecondsMax = 10;
 
 interface Shared {
   readonly config: string;
@@ -97,7 +84,10 @@ export async function main(words: readonly string[]): Promise<number> {
   command('run', 'runs the agent: polls, installs, tests, confirms or rolls back')
     .addHelpText('after', runHelp)
     .action(async (options: Shared) => {
-      code = await withConfig(options, runDaemon);
+      code = await withConfig(options, async (config) => {
+        const ended = await runDaemon(config, options.json === true);
+        return ended === undefined ? exitCodes.done : tellFailure(ended, exitCodes.refused, options);
+      });
     });
   command('check', 'asks the server once and tells the verdict; installs and writes nothing').action(
     async (options: Shared) => {
@@ -118,6 +108,7 @@ export async function main(words: readonly string[]): Promise<number> {
     .action(async (options: Shared & { entries: number }) => {
       code = await withConfig(options, async (config) => await showLog(config, options));
     });
+  addServiceCommands(command, (answer) => (code = answer));
   try {
     await program.parseAsync([...words], { from: 'user' });
     return code;
@@ -147,6 +138,33 @@ function addProvision(
     });
 }
 
+/** What people at the device ask the running agent for. */
+function addServiceCommands(
+  command: (name: string, text: string) => Command,
+  answer: (code: number) => void,
+): void {
+  command('consent', 'consents, as the operator, to the release that waits; needs the socket `consent`')
+    .requiredOption('--operator <id>', 'who consents')
+    .option('--valid-seconds <number>', 'how long the consent counts', parseSeconds)
+    .option('--withdraw', 'takes the consent back')
+    .action(async (options: Shared & ConsentInput) => {
+      answer(
+        await withConfig(options, async (config) => tellSaid(await runConsent(config, options), options)),
+      );
+    });
+  command('install', 'has the running agent look now at what is assigned; needs the socket `install`').action(
+    async (options: Shared) => {
+      answer(await withConfig(options, async (config) => tellSaid(await runInstall(config), options)));
+    },
+  );
+}
+
+function tellSaid(said: Result<Said>, options: Shared): number {
+  if (!said.ok) return tellFailure(said.error, exitCodes.refused, options);
+  print(`${options.json === true ? plainJson(said.value.value) : plainText(said.value.words)}\n`);
+  return exitCodes.done;
+}
+
 interface ProvisionOptions {
   readonly imageRoot: string;
   readonly directorRoot: string;
@@ -174,63 +192,6 @@ async function runProvision(config: AgentConfig, options: Shared & ProvisionOpti
   const text = `${device} is provisioned: group ${group} holds version ${version}, which is its floor\n`;
   print(options.json === true ? `${JSON.stringify(made.value)}\n` : text);
   return exitCodes.done;
-}
-
-async function runDaemon(config: AgentConfig, options: Shared): Promise<number> {
-  const tell = (level: Level, text: string): void => {
-    process.stderr.write(lineOf(level, text, options.json === true));
-  };
-  // An empty folder may be a state that was lost, which is the agent's to tell; where there is none, nothing can be.
-  const place = await stat(config.stateFolder).catch(() => undefined);
-  if (place?.isDirectory() !== true) {
-    const { error } = notProvisioned(config.stateFolder);
-    return tellFailure(error, exitCodes.refused, options);
-  }
-  const lock = await lockStateFolder(config.stateFolder);
-  if (lock === undefined) {
-    const message = `another agent works on ${config.stateFolder}`;
-    return tellFailure({ code: 'OTA_AGENT_RUNNING', message }, exitCodes.running, options);
-  }
-  const stop = new AbortController();
-  const onSignal = (signal: NodeJS.Signals): void => {
-    tell('info', `stopping (${signal})`);
-    stop.abort();
-    // The record says at every moment how to go on, so that waiting for a hung program gains nothing.
-    setTimeout(() => {
-      killRunningPrograms();
-      process.exit(exitCodes.done);
-    }, stopSecondsMax * 1000).unref();
-  };
-  process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
-  try {
-    const composed = await compose(config, (line) => tell('warning', line));
-    if (!composed.ok) return tellFailure(composed.error, exitCodes.usage, options);
-    const { ports, settings, transport } = composed.value;
-    for (const { message } of await missingFiles(config, ports.platform.bootedGroup))
-      tell('warning', message);
-    const agent = createAgent({ ports, settings });
-    tell('info', `agent ${agentVersion} of ${config.device} started in group ${ports.platform.bootedGroup}`);
-    if (config.watchdog === undefined) tell('warning', `watchdog: ${noWatchdog}`);
-    try {
-      await agent.boot();
-      let said = '';
-      await agent.run(stop.signal, (outcome) => {
-        // An idle device says so once, not at every poll.
-        const text = outcomeText(outcome);
-        if (text !== said) tell(outcome.kind === 'failed' ? 'warning' : 'info', text);
-        said = text;
-      });
-    } finally {
-      transport.close();
-      await agent.close();
-    }
-    tell('info', 'stopped');
-    return exitCodes.done;
-  } finally {
-    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
-    killRunningPrograms();
-    await lock.release();
-  }
 }
 
 async function runCheck(config: AgentConfig, options: Shared): Promise<number> {
@@ -266,6 +227,7 @@ async function withConfig(
 const codesOfFailures: Readonly<Record<string, number>> = {
   OTA_CONFIG: exitCodes.usage,
   OTA_AGENT_RUNNING: exitCodes.running,
+  OTA_SERVICE_CLOSED: exitCodes.failed,
 };
 
 /** One line for a failure. */
@@ -310,6 +272,12 @@ function parseEntries(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= logEntriesMax) return value;
   throw new InvalidArgumentError(`expected an integer from 1 to ${logEntriesMax}`);
+}
+
+function parseSeconds(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= consentSecondsMax) return value;
+  throw new InvalidArgumentError(`expected an integer from 1 to ${consentSecondsMax}`);
 }
 
 function parseTime(text: string): number {

@@ -19,6 +19,7 @@ const movesOn: ReadonlySet<string> = new Set([
   'OTA_BOOT',
   'OTA_ATTEMPT_BEGUN',
   'OTA_STAGED',
+  'OTA_ALLOWED',
   'OTA_ACTIVATING',
 ]);
 

@@ -46,7 +46,7 @@ export function statusText(status: Inspection): string {
         installed === undefined ? 'nothing proven' : `version ${installed.version}`,
       ]);
     }
-    rows.push(['floor', `version ${record.floor}${sealWords(record, status.seal)}`]);
+    rows.push(['floor', `version ${record.floor}${sealWords(record, status)}`]);
     if (attempt !== undefined) {
       rows.push([
         'attempt',
@@ -92,12 +92,15 @@ function newsRows({ waiting, refused }: Inspection['news']): [string, string][] 
 }
 
 /** Nothing on a device without a TPM. */
-function sealWords(record: NonNullable<Inspection['record']>, seal: Inspection['seal']): string {
+function sealWords(
+  record: NonNullable<Inspection['record']>,
+  { seal, counter }: Pick<Inspection, 'seal' | 'counter'>,
+): string {
   if (seal === 'unbound') return '';
   if (seal === 'whole') return `, sealed with counter ${record.counter}`;
   if (seal === 'uncommitted') return `, to be sealed with counter ${record.counter} at the next start`;
   if (seal === 'unreadable') return ', OTA_FAIL_FLOOR: the TPM cannot be asked, and nothing is installed';
-  return `, OTA_STATE_RESTORED: ${restoredWords(record)}`;
+  return `, OTA_STATE_RESTORED: ${restoredWords(record, counter)}`;
 }
 
 function bootOrder(state: NonNullable<Inspection['bootControl']>): string {

@@ -60,6 +60,10 @@ export interface AgentSettings {
   readonly silenceSecondsMax: number;
   readonly trialTries: number;
   readonly builtInTimeLimitSeconds: number;
+  /** Whether the operator's consent is asked for whatever the assignment says. */
+  readonly consentRequired?: boolean;
+  /** How long the interlock may take, by its own limit; the port that hangs is given a little more. */
+  readonly interlockSecondsMax?: number;
   /** How long a trial may take beside its self-tests before its watchdog is no longer fed. */
   readonly trialMarginSeconds?: number;
   /** Limits that a product rarely changes; see `tuningDefault`. */
@@ -75,6 +79,10 @@ export interface AgentTuning {
   readonly wastedMax: number;
   /** After arming, the restart must come within this time, or the group is disarmed again. */
   readonly rebootSecondsMax: number;
+  /** The last answer before the restart must come within this time, since the group is armed meanwhile. */
+  readonly armedAskSecondsMax: number;
+  /** How often what an attempt waits for is asked again between polls. */
+  readonly waitingSecondsMax: number;
   /** Cells of the event log; each takes 4 KiB of the state partition. */
   readonly logCellsMax: number;
   readonly backoffSecondsMin: number;
@@ -95,6 +103,10 @@ export const tuningDefault: AgentTuning = {
   // The back-off has long reached its bound.
   wastedMax: 16,
   rebootSecondsMax: 60,
+  // It answered a moment ago, before the group was armed. Power that is cut in this time starts the trial.
+  armedAskSecondsMax: 10,
+  // A window of a few minutes must not be slept through, and a device that is free now may be in use in an hour.
+  waitingSecondsMax: 60,
   // 4 MiB of state partition: some fifty attempts with all their events.
   logCellsMax: 1024,
   backoffSecondsMin: 30,

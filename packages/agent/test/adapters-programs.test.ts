@@ -16,10 +16,16 @@ import {
 import { commandFor, firstLine, runProgram } from '../src/adapters/programs.ts';
 import { programSelfTest } from '../src/adapters/self-test.ts';
 import { lockStateFolder } from '../src/adapters/single-instance.ts';
+import type { ReleaseBrief } from '../src/ports/platform.ts';
 import { scratchFolder } from './support/scratch.ts';
 
 const shell = (script: string, ...rest: string[]): string[] => ['/bin/sh', '-c', script, 'sh', ...rest];
-const release = { version: 12, name: 'Release "12"' };
+const release: ReleaseBrief = {
+  version: 12,
+  name: 'Release "12"',
+  manifestSha256: 'a'.repeat(64),
+  urgency: { level: 'safety', deadline: '2026-11-05T00:00:00Z' },
+};
 
 function isAlive(pid: number): boolean {
   try {
@@ -165,17 +171,30 @@ test('TEST-OTA-336 REQ-OTA-POL-06: interlock, every answer but exit code 0: no, 
   const interlock = (command: string[], timeLimitSeconds = 5): ReturnType<typeof programInterlock> =>
     programInterlock({ command, timeLimitSeconds });
   const yes = interlock(shell('test "$1 $2 $3" = "activate 12 Release \\"12\\""'));
-  assert.deepEqual(await yes.allows('activate', release), { allowed: true });
+  const by = 'interlock program';
+  assert.deepEqual(await yes.allows('activate', release), { allowed: true, by });
   assert.equal((await yes.allows('reboot', release)).allowed, false);
   const clinical = await interlock(shell('echo patient connected; exit 1')).allows('fetch', release);
-  assert.deepEqual(clinical, { allowed: false, reason: 'interlock: exit code 1: patient connected' });
+  assert.deepEqual(clinical, { allowed: false, by, reason: 'interlock: exit code 1: patient connected' });
   assert.equal((await interlock(['/bin/sleep', '60'], 0.3).allows('reboot', release)).allowed, false);
   assert.equal((await interlock(['/nonexistent']).allows('reboot', release)).allowed, false);
   assert.equal((await interlock(shell('kill -KILL $$')).allows('reboot', release)).allowed, false);
-  assert.equal(await interlock(shell('test "$1" = consent')).consents(release), true);
-  assert.equal(await interlock(['/bin/false']).consents(release), false);
-  assert.deepEqual(await programInterlock('none').allows('reboot', release), { allowed: true });
-  assert.equal(await programInterlock('none').consents(release), false);
+  const told = '"$1 $AIRLOCK_MANIFEST_SHA256 $AIRLOCK_URGENCY $AIRLOCK_DEADLINE"';
+  const wanted = `consent ${release.manifestSha256} safety 2026-11-05T00:00:00Z`;
+  const asked = interlock(shell(`test ${told} = "${wanted}" && echo nurse-17`));
+  assert.deepEqual(await asked.consents(release), { operator: 'nurse-17', by });
+  // A yes that names nobody is nobody's.
+  for (const says of ['', 'two words', '-x', 'a'.repeat(65)])
+    assert.equal(await interlock(shell(`echo '${says}'`)).consents(release), undefined);
+  assert.equal(await interlock(shell('echo nurse-17; exit 1')).consents(release), undefined);
+  assert.equal(await interlock(shell('echo nurse-17; kill -KILL $$')).consents(release), undefined);
+  assert.equal(
+    await interlock(shell('echo nurse-17; sleep 60'), 0.3).consents(release),
+    undefined,
+    'it hangs after its word',
+  );
+  assert.equal((await programInterlock('none').allows('reboot', release)).allowed, true);
+  assert.equal(await programInterlock('none').consents(release), undefined);
 });
 
 test('TEST-OTA-337 REQ-OTA-APPLY-08: data hooks, succeeding, failing, absent: yes, no with a line, yes', async () => {

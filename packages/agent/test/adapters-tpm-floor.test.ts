@@ -172,7 +172,7 @@ test('TEST-OTA-869 REQ-OTA-ROLL-04, REQ-OTA-ROLL-01: whole simulated updates wit
     world.company.publish(4);
     const redefined = await device.settle();
     assert.equal(redefined.kind === 'refused' ? redefined.code : redefined.kind, 'OTA_STATE_RESTORED');
-    world.deviceRecord = world.company.record(2, { floor: 3 });
+    world.deviceRecord = world.company.record(2, { floor: 3, counter: await counter.read() });
     await device.settle();
     await agrees(4);
   } finally {

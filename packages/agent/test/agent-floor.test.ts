@@ -132,9 +132,9 @@ test('TEST-OTA-873 REQ-OTA-ROLL-04, REQ-OTA-ROLL-02: a whole disk restored from 
   device.disk = older.clone();
   for (const deviceRecord of [
     undefined,
-    world.company.record(1, { floor: 4 }),
+    world.company.record(1, { floor: 4, counter: tpm.counter }),
     world.company.record(2),
-    world.company.record(3, { floor: 4, device: 'another' }),
+    world.company.record(3, { floor: 4, counter: tpm.counter, device: 'another' }),
   ]) {
     world.deviceRecord = deviceRecord;
     // Version 3 stands above the floor of the restored record, and was the device's own once: it must not come back.
@@ -145,7 +145,7 @@ test('TEST-OTA-873 REQ-OTA-ROLL-04, REQ-OTA-ROLL-02: a whole disk restored from 
     assert.equal(lastReport(world).restored, true);
   }
   assert.equal(await count(device, 'OTA_STATE_RESTORED'), 1, 'told once, over four starts');
-  world.deviceRecord = world.company.record(4, { floor: 4 });
+  world.deviceRecord = world.company.record(4, { floor: 4, counter: tpm.counter });
   const above = await device.settle();
   assert.equal(above.kind === 'refused' ? above.code : above.kind, 'OTA_NOT_ABOVE_FLOOR');
   const { floor, counter, restored } = await device.record();
@@ -270,7 +270,7 @@ test('TEST-OTA-876 REQ-OTA-ROLL-04, REQ-OTA-APPLY-07: all copies of the record l
     [1, 0],
   );
   assert.deepEqual([device.bootedGroup, (await device.record()).floor], ['B', 2]);
-  world.deviceRecord = world.company.record(2, { floor: 3 });
+  world.deviceRecord = world.company.record(2, { floor: 3, counter: tpm.counter });
   assign(device, 4);
   await device.settle();
   const { floor, confirmed, counter } = await device.record();
@@ -356,7 +356,7 @@ test('TEST-OTA-878 REQ-OTA-ROLL-04: a counter deleted and defined anew, a record
   assign(unsealed, 2);
   const never = await unsealed.settle();
   assert.equal(never.kind === 'refused' ? never.code : never.kind, 'OTA_STATE_RESTORED');
-  unsealed.world.deviceRecord = unsealed.world.company.record(2, { floor: 1 });
+  unsealed.world.deviceRecord = unsealed.world.company.record(2, { floor: 1, counter: tpm.counter });
   // Power goes between the record that is sealed anew and its increment: the next start does it, before any poll.
   const probe = unsealed.clone();
   await probe.boot();

@@ -32,6 +32,7 @@ test('TEST-OTA-06 REQ-OTA-APPLY-02: an update, every durable operation recorded:
   assert.deepEqual(steps(device.power.trace), [
     'boot A', // starts restored: the agent's first act
     'log OTA_BOOT',
+    'log OTA_ALLOWED',
     'record Fetching', // begin (a)
     'log OTA_ATTEMPT_BEGUN',
     'boot A', // begin (b): group B disarmed before its first byte
@@ -41,6 +42,7 @@ test('TEST-OTA-06 REQ-OTA-APPLY-02: an update, every durable operation recorded:
     'readMedium /slots/rootfs-B',
     'record Staged', // begin (e)
     'log OTA_STAGED',
+    'log OTA_ALLOWED',
     'readMedium /slots/app-B', // activate (a)
     'readMedium /slots/rootfs-B',
     'data prepare', // activate (b)

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { bundleAgent } from '../scripts/bundle.ts';
+import { bundleAgent, bundleClient } from '../scripts/bundle.ts';
 import { runAgent, testDevice } from './support/provisioned.ts';
 
 const diskFile = fileURLToPath(new URL('../src/adapters/node-disk.ts', import.meta.url));
@@ -41,6 +41,28 @@ test('TEST-OTA-309 REQ-OTA-APPLY-10: bundle, plain and with one file replaced: o
       bundleAgent({ outFile, replace: { from, to: other } }),
       /nothing in the agent imports/,
     );
+  } finally {
+    await device.dispose();
+  }
+});
+
+test('TEST-OTA-1134 REQ-OTA-POL-06: the client of the local sockets as one file: small, of Node alone, and a program that has nothing else connects with it, or is told why not', async () => {
+  const device = await testDevice();
+  try {
+    const file = join(device.folder, 'airlock-agent-client.mjs');
+    const { bytes } = await bundleClient(file);
+    const code = await readFile(file, 'utf8');
+    assert.ok(bytes === Buffer.byteLength(code) && bytes < 20_000, `${bytes} bytes`);
+    const imported = [...code.matchAll(/^import .*from ["']([^"']+)["'];?$/gm)].map(([, name]) => name);
+    assert.deepEqual(imported, ['node:net', 'node:path']);
+    const script = join(device.folder, 'screen.mjs');
+    await writeFile(
+      script,
+      `import { connectAgent } from './airlock-agent-client.mjs';\n` +
+        `await connectAgent(${JSON.stringify(device.folder)}, 'status').catch((error) => console.log(error.name, error.code));\n`,
+    );
+    const { stdout } = await runAgent([], script);
+    assert.equal(stdout, 'ServiceError ENOENT\n');
   } finally {
     await device.dispose();
   }

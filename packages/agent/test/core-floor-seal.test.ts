@@ -10,6 +10,7 @@ import { attemptStates } from '@airlock/protocol';
 import type { Facts } from '../src/core/effects.ts';
 import {
   judgeSeal,
+  namingRefused,
   nextCounter,
   recoverRestored,
   sealAnew,
@@ -88,20 +89,34 @@ test('TEST-OTA-860 REQ-OTA-ROLL-04: a record beside every reading of the counter
     assert.equal(judgeSeal(record, reading), verdict, JSON.stringify([record, reading]));
 });
 
-test('TEST-OTA-861 REQ-OTA-ROLL-04: a device record beside a restored one: only a higher number that names a floor seals it anew, with the higher of both floors', () => {
+test('TEST-OTA-861 REQ-OTA-ROLL-04: a device record beside a restored one: only a higher number that names a floor, for the very counter, seals it anew, with the higher of both floors', () => {
   const restored: DeviceState = { ...idle, floor: 4, counter: 2, restored: { deviceRecord: 3 } };
-  assert.equal(sealAnew(restored, { number: 3, floor: 9 }, 20), undefined, 'the record that it held already');
-  assert.equal(sealAnew(restored, { number: 2, floor: 9 }, 20), undefined);
+  assert.equal(sealAnew(restored, { number: 3, floor: 9, counter: 20 }, 20), undefined, 'held already');
+  assert.equal(sealAnew(restored, { number: 2, floor: 9, counter: 20 }, 20), undefined);
   assert.equal(sealAnew(restored, { number: 4 }, 20), undefined, 'it names no floor');
-  assert.equal(sealAnew({ ...idle, counter: 2 }, { number: 4, floor: 9 }, 20), undefined, 'nothing to end');
+  assert.equal(
+    sealAnew({ ...idle, counter: 2 }, { number: 4, floor: 9, counter: 20 }, 20),
+    undefined,
+    'nothing to end',
+  );
   const unknown: DeviceState = { ...idle, restored: { deviceRecord: deviceRecordUnknown } };
-  assert.equal(sealAnew(unknown, { number: deviceRecordUnknown, floor: 9 }, 20), undefined);
+  assert.equal(sealAnew(unknown, { number: deviceRecordUnknown, floor: 9, counter: 20 }, 20), undefined);
+  for (const counter of [undefined, 0, 2, 19, 21]) {
+    const named = { number: 4, floor: 9, ...(counter === undefined ? {} : { counter }) };
+    assert.equal(sealAnew(restored, named, 20), undefined, `named for counter ${counter}`);
+    assert.match(
+      namingRefused(restored, named, 20) ?? '',
+      /and the counter says 20: one with a number above 4/,
+    );
+  }
+  assert.equal(namingRefused(restored, { number: 4, floor: 9, counter: 20 }, 20), undefined);
+  assert.equal(namingRefused(restored, { number: 3, floor: 9 }, 20), undefined, 'an older one says nothing');
   for (const [named, floor] of [
     [9, 9],
     [4, 4],
     [2, 4],
   ] as const) {
-    const anew = sealAnew(restored, { number: 4, floor: named }, 20);
+    const anew = sealAnew(restored, { number: 4, floor: named, counter: 20 }, 20);
     assert.deepEqual([anew?.floor, anew?.counter, anew?.restored], [floor, 21, undefined]);
     assert.ok(anew !== undefined && !('restored' in anew));
     assert.equal(judgeSeal(anew, value(20)), 'uncommitted');

@@ -13,7 +13,8 @@ import {
 } from '../src/index.ts';
 import { boundReason, newRecord, reasonCharactersMax } from '../src/core/record.ts';
 import { decodeRecord, encodeRecord } from '../src/core/record-codec.ts';
-import { inWindows, backoffSeconds } from '../src/core/schedule.ts';
+import { backoffSeconds } from '../src/core/schedule.ts';
+import { inWindows } from '../src/core/windows.ts';
 import { proveSlot, writeSlot } from '../src/durable/slot-writer.ts';
 import { Power, SimDisk } from './support/sim-disk.ts';
 

@@ -39,6 +39,7 @@ export const auditActs = {
   'assignment.remove': 'an assignment was taken back',
   'token.make': 'an API token was made or replaced',
   'keys.make': 'online keys were made',
+  'keys.retire': 'online keys that nothing names any more were destroyed',
 } as const;
 export type AuditAct = keyof typeof auditActs;
 

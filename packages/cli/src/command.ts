@@ -151,5 +151,6 @@ export class Context {
 
   close(): void {
     for (const api of this.#open) api.close();
+    this.ring.close();
   }
 }

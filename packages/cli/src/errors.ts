@@ -123,6 +123,16 @@ export const cliErrors = {
     remedy: 'Type it at a terminal; only a root that says demo accepts unattended ones for class B and C.',
     decidedIn: 'packages/cli/src/passphrases.ts#requireAttended',
   },
+  CLI_TOKEN: {
+    summary: 'A token (PKCS#11) or its key is not there, is of another form, or refuses.',
+    remedy: 'Check that the token is plugged in, and module, labels and key as the message names them.',
+    decidedIn: 'packages/cli/src/token.ts#refused',
+  },
+  CLI_TOKEN_PIN: {
+    summary: 'A token refuses the PIN.',
+    remedy: 'Do not guess: a token locks itself after a few wrong PINs; its administrator can unlock it.',
+    decidedIn: 'packages/cli/src/token.ts#refused',
+  },
   CLI_KEY_MISSING: {
     summary: 'This home does not hold the keys that must sign.',
     remedy: 'Run the command where the key is, or bring the sealed key file into keys/.',
@@ -237,6 +247,41 @@ export const cliErrors = {
     remedy: 'Have the proposal made again; check the clocks of both machines.',
     decidedIn: 'packages/cli/src/core/signing.ts#checkTerm',
   },
+  CLI_CEREMONY_FILE: {
+    summary: 'A ceremony file has a field that is missing, unknown or of another form.',
+    remedy: 'Ask whoever handed it on for the file as it was; files are not edited by hand.',
+    decidedIn: 'packages/cli/src/core/ceremony-file.ts#readCeremony',
+  },
+  CLI_CEREMONY_ACT: {
+    summary: 'What a ceremony is to do cannot be done on the roles as they stand.',
+    remedy: 'Look at airlock keys list, and name keys, holders and thresholds that fit.',
+    decidedIn: 'packages/cli/src/core/ceremony.ts#refuse',
+  },
+  CLI_CEREMONY_OPEN: {
+    summary: 'A ceremony is not finished: signatures are missing, or the server holds it back.',
+    remedy: 'Hand the file to the holders that the message names; finish can be repeated.',
+    decidedIn: 'packages/cli/src/ceremony.ts#requireEnough',
+  },
+  CLI_CEREMONY_OVER: {
+    summary: 'A ceremony is in force already, at least in part.',
+    remedy: 'Run airlock keys ceremony finish; there is nothing more to sign.',
+    decidedIn: 'packages/cli/src/ceremony.ts#signCeremony',
+  },
+  CLI_KEY_PLAN: {
+    summary: 'A key plan has a wrong field, or its steps are in an order that cannot be right.',
+    remedy: 'Correct the step named: trust before use, use of the new key before the old one goes.',
+    decidedIn: 'packages/cli/src/core/key-plan.ts#checkPlanOrder',
+  },
+  CLI_KEY_NEEDED: {
+    summary: 'A key cannot go yet, or went too early: devices still need it.',
+    remedy: 'Bring the devices named to where the plan wants them, or revoke those that are gone.',
+    decidedIn: 'packages/cli/src/core/key-plan.ts#permitStep',
+  },
+  CLI_ROOT_SIGNED: {
+    summary: 'Another root of this number was signed here before.',
+    remedy: 'Two roots of one number split the fleet: destroy the other file everywhere, then say --instead.',
+    decidedIn: 'packages/cli/src/ceremony.ts#refuseTwice',
+  },
   CLI_CONFIRMATION: {
     summary: 'Nobody is there to confirm what would be signed.',
     remedy: 'Run the command at a terminal, or give --yes after reading what is shown.',
@@ -291,6 +336,9 @@ const statuses: Readonly<Partial<Record<CliCode, number>>> = {
   CLI_THRESHOLD: 2,
   CLI_SET: 2,
   CLI_DEMAND: 2,
+  CLI_CEREMONY_FILE: 2,
+  CLI_CEREMONY_ACT: 2,
+  CLI_KEY_PLAN: 2,
   CLI_CONFIRMATION: 4,
   CLI_DECLINED: 4,
   CLI_SERVER_UNREACHABLE: 3,

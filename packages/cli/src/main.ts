@@ -11,10 +11,14 @@ import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
 import { Command, CommanderError, Option } from 'commander';
 import { type CommandSpec, Context, Options } from './command.ts';
 import { auditCommands } from './commands/audit.ts';
+import { ceremonyCommands } from './commands/ceremony.ts';
 import { deviceCommands } from './commands/device.ts';
+import { deviceRecordCommand } from './commands/device-record.ts';
 import { fleetCommands } from './commands/fleet.ts';
 import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
+import { keyPlanCommands } from './commands/key-plan.ts';
+import { keysCommands } from './commands/keys.ts';
 import { productCommands } from './commands/product.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
@@ -32,11 +36,15 @@ export const commands: readonly CommandSpec[] = [
   ...homeCommands,
   ...productCommands,
   ...deviceCommands,
+  deviceRecordCommand,
   ...releaseCommands,
   ...signCommands,
   ...auditCommands,
   ...fleetCommands,
   ...joinCommands,
+  ...keysCommands,
+  ...ceremonyCommands,
+  ...keyPlanCommands,
 ];
 
 const groupSummaries: Readonly<Record<string, string>> = {
@@ -46,6 +54,8 @@ const groupSummaries: Readonly<Record<string, string>> = {
   release: 'releases and their approvals',
   key: 'keys of people',
   audit: "the server's audit log, as this machine follows it",
+  keys: 'keys of roots, roles and server: who holds them, and how they change',
+  'keys ceremony': 'changes of keys, signed by holders who never meet',
 };
 
 const exitHelp = `
@@ -74,11 +84,15 @@ function printFailure(io: CliIo, failure: Failure, json: boolean): void {
   io.err(`airlock: ${code}: ${plain(message.replace(/\.$/, ''))}${plain(where)}.${help}\n`);
 }
 
-/** The command itself or its group, made when it is first met. */
-function groupOf(program: Command, name: string): Command {
-  const found = program.commands.find((command) => command.name() === name);
-  if (found !== undefined) return found;
-  return quiet(program.command(name).description(groupSummaries[name] ?? name));
+/** The group of a command, at any depth, made when it is first met. */
+function groupOf(program: Command, names: readonly string[]): Command {
+  let group = program;
+  for (const [at, name] of names.entries()) {
+    const words = names.slice(0, at + 1).join(' ');
+    const found = group.commands.find((command) => command.name() === name);
+    group = found ?? quiet(group.command(name).description(groupSummaries[words] ?? words));
+  }
+  return group;
 }
 
 /** Commander neither prints nor exits: this file does both. */
@@ -95,9 +109,10 @@ function addCommand(
   run: (spec: CommandSpec, command: Command) => Promise<void>,
 ) {
   const words = spec.usage.split(' ');
-  const nested = words[1] !== undefined && !words[1].startsWith('<');
-  const parent = nested ? groupOf(program, words[0] ?? '') : program;
-  const command = quiet(parent.command(words.slice(nested ? 1 : 0).join(' '))).description(
+  const names = words.filter((word) => !/^[<[]/.test(word));
+  const groups = names.slice(0, -1);
+  const parent = groupOf(program, groups);
+  const command = quiet(parent.command(words.slice(groups.length).join(' '))).description(
     spec.help === undefined ? spec.summary : `${spec.summary}\n\n${spec.help}`,
   );
   command.summary(spec.summary).addHelpText('after', `\nExample:\n  airlock ${spec.example}`);

@@ -44,6 +44,13 @@ export class Passphrases {
     return this.unattended ? await this.#unattended() : await this.#typed(`Passphrase for ${key}: `);
   }
 
+  /** The PIN of the token that holds `key`: asked for like a passphrase, and under the same rules. */
+  async forToken(key: string, token: string): Promise<string> {
+    return this.unattended
+      ? await this.#unattended()
+      : await this.#typed(`PIN of token ${token} for ${key}: `);
+  }
+
   async #unattended(): Promise<string> {
     if (this.#file === undefined) return this.#io.env[passphraseVariable] ?? '';
     const text = need(await readTextFile(this.#file, passphraseFileBytesMax), '--passphrase-file');

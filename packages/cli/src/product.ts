@@ -40,6 +40,8 @@ export const targetsLifeSeconds = 180 * daySeconds;
 export interface Quorum {
   readonly keys: number;
   readonly threshold: number;
+  /** Files of the keys, when they were made before. */
+  readonly brought?: readonly string[];
 }
 
 export interface ProductInput {
@@ -50,6 +52,7 @@ export interface ProductInput {
   readonly company: Company;
   readonly root: Quorum;
   readonly targets: Quorum;
+  readonly provisioning: Quorum;
   readonly keyType: KeyType;
   /** Keys that people made before, by holder id. */
   readonly existing: ReadonlyMap<string, StoredKey>;
@@ -76,13 +79,16 @@ export function checkQuorum(name: string, quorum: Quorum, thresholdMin: number):
   return quorum;
 }
 
+/** New keys in sealed files, or those that were brought: their files, which may name a key in a token. */
 export async function makeKeys(
   ring: KeyRing,
   prefix: string,
-  count: number,
+  { keys: count, brought = [] }: Quorum,
   type: KeyType,
 ): Promise<NewKey[]> {
   const keys: NewKey[] = [];
+  for (const [at, file] of brought.entries()) keys.push(await ring.adopt(`${prefix}-${at + 1}`, file));
+  if (keys.length > 0) return keys;
   for (let at = 1; at <= count; at += 1) keys.push(await ring.make(`${prefix}-${at}`, type));
   return keys;
 }
@@ -104,9 +110,9 @@ interface HeldFunction {
 /** Makes everything; the files are still to be written. */
 export async function makeProduct(home: Home, ring: KeyRing, input: ProductInput): Promise<NewFile[]> {
   const { product, now, demo } = input;
-  const root = await makeKeys(ring, `${product}.root`, input.root.keys, input.keyType);
-  const targets = await makeKeys(ring, `${product}.targets`, input.targets.keys, input.keyType);
-  const provisioning = await makeKeys(ring, `${product}.provisioning`, 1, input.keyType);
+  const root = await makeKeys(ring, `${product}.root`, input.root, input.keyType);
+  const targets = await makeKeys(ring, `${product}.targets`, input.targets, input.keyType);
+  const provisioning = await makeKeys(ring, `${product}.provisioning`, input.provisioning, input.keyType);
   const functions = await holdFunctions(ring, input);
   const rootFile = signDraft(
     draftRoot({
@@ -120,7 +126,7 @@ export async function makeProduct(home: Home, ring: KeyRing, input: ProductInput
         ...input.online,
       },
       minimum: input.company.minimum,
-      provisioning: quorumOf(provisioning, 1),
+      provisioning: quorumOf(provisioning, input.provisioning.threshold),
       demo,
     }),
     root.map(({ signer }) => signer),

@@ -11,11 +11,20 @@ import type {
   DirectorRootPost,
   ProductCreate,
   ProposalPut,
+  RecordPut,
   ReleaseCreate,
 } from '@airlock/protocol';
 import { wireLimits } from '@airlock/protocol';
 import type { Api, ApiAnswer } from './api.ts';
 import { AuditApi } from './audit-api.ts';
+import {
+  type Device,
+  findingText,
+  type LogLine,
+  optional,
+  readDevice,
+  readLogLine,
+} from './device-answers.ts';
 import type { Reader } from './fields.ts';
 
 const base = '/api/v1';
@@ -56,44 +65,6 @@ export interface Product {
   readonly missing: readonly string[];
   /** What single devices claim to hold, such as `quality 7 (pump-1, alone)`; those dismissed are left out. */
   readonly suspicions: readonly string[];
-}
-
-export interface ReportedDevice {
-  readonly state: string;
-  readonly booted: number;
-  readonly confirmed: number;
-  readonly floor: number;
-  readonly lastCode?: string;
-  readonly lastVersion?: number;
-  readonly lastReason?: string;
-}
-
-export interface Device {
-  readonly device: string;
-  readonly product: string;
-  readonly safetyClass: string;
-  readonly market: string;
-  readonly hardware: readonly string[];
-  readonly recordNumber: number;
-  readonly registered: string;
-  readonly revoked?: string;
-  readonly lastSeen?: string;
-  readonly assigned?: number;
-  readonly reported?: ReportedDevice;
-  readonly logFindings: number;
-}
-
-export interface LogLine {
-  readonly sequence: number;
-  readonly time: number;
-  readonly code: string;
-  readonly reason: string;
-  readonly attempt?: string;
-  readonly toVersion?: number;
-}
-
-function optional<K extends string, T>(name: K, value: T | undefined): { readonly [N in K]?: T } {
-  return value === undefined ? {} : ({ [name]: value } as { [N in K]: T });
 }
 
 function readProposal(reader: Reader): Proposal {
@@ -150,56 +121,6 @@ function readProduct(reader: Reader): Product {
   };
 }
 
-function readReported(reader: Reader): ReportedDevice {
-  const report = reader.at('report');
-  const last = report.optional('lastResult');
-  return {
-    state: report.at('state').text(),
-    booted: report.at('booted').at('version').integer(0),
-    confirmed: report.at('confirmed').at('version').integer(0),
-    floor: report.at('floor').integer(0),
-    ...optional('lastCode', last?.at('code').text()),
-    ...optional('lastVersion', last?.at('version').integer(0)),
-    ...optional('lastReason', last?.at('reason').text()),
-  };
-}
-
-function readDevice(reader: Reader): Device {
-  const reported = reader.optional('reported');
-  return {
-    device: reader.at('device').text(),
-    product: reader.at('product').text(),
-    safetyClass: reader.at('safetyClass').text(),
-    market: reader.at('market').text(),
-    hardware: reader
-      .at('hardware')
-      .list()
-      .map((entry) => entry.text()),
-    recordNumber: reader.at('recordNumber').integer(1),
-    registered: reader.at('registered').text(),
-    ...optional('revoked', reader.optional('revoked')?.text()),
-    ...optional('lastSeen', reader.optional('lastSeen')?.text()),
-    ...optional('assigned', reader.optional('assignment')?.at('release').integer(1)),
-    ...optional('reported', reported === undefined ? undefined : readReported(reported)),
-    logFindings: reader.at('logFindings').integer(0),
-  };
-}
-
-function readLogLine(reader: Reader): LogLine {
-  return {
-    sequence: reader.at('sequence').integer(1),
-    time: reader.at('time').integer(0),
-    code: reader.at('code').text(),
-    reason: reader.at('reason').text(),
-    ...optional('attempt', reader.optional('attempt')?.text()),
-    ...optional('toVersion', reader.optional('toVersion')?.integer(0)),
-  };
-}
-
-function findingText(entry: Reader): string {
-  return `${entry.at('kind').text()} at ${entry.at('sequence').integer(0)}: ${entry.at('detail').text()}`;
-}
-
 export class ServerApi {
   readonly #api: Api;
   readonly audit: AuditApi;
@@ -217,9 +138,14 @@ export class ServerApi {
     await this.#api.send({ method: 'GET', path: '/health' });
   }
 
-  async postDirectorRoot(root: string): Promise<void> {
+  async postDirectorRoot(root: string, reason?: string): Promise<void> {
     const value: DirectorRootPost = { root };
-    await this.#api.send({ method: 'POST', path: `${base}/director/root`, body: { kind: 'json', value } });
+    await this.#api.send({
+      method: 'POST',
+      path: `${base}/director/root`,
+      body: { kind: 'json', value },
+      reason,
+    });
   }
 
   async postProduct(product: string, root: string): Promise<void> {
@@ -232,15 +158,22 @@ export class ServerApi {
     return answer.at('products').list().map(readProduct);
   }
 
-  async putPolicy(product: string, sha256: string, bytes: Uint8Array): Promise<void> {
+  async putPolicy(product: string, sha256: string, bytes: Uint8Array, reason?: string): Promise<void> {
     const path = `${base}/products/${part(product)}/policies/${sha256}`;
-    await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes } });
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'bytes', bytes }, reason });
   }
 
   /** A file of the product's repository in its TUF layout; undefined when the server has none. */
   async tufFile(product: string, file: string): Promise<Uint8Array | undefined> {
     const encoded = file.split('/').map(part).join('/');
     const path = `${base}/products/${part(product)}/tuf/${encoded}`;
+    const answer = await this.#api.send({ method: 'GET', path, expected: [404] });
+    return answer.status === 404 ? undefined : answer.bytes;
+  }
+
+  /** A root of the director; undefined when the server has none of that number. */
+  async directorRoot(version: number): Promise<Uint8Array | undefined> {
+    const path = `${base}/director/tuf/${version}.root.json`;
     const answer = await this.#api.send({ method: 'GET', path, expected: [404] });
     return answer.status === 404 ? undefined : answer.bytes;
   }
@@ -260,14 +193,16 @@ export class ServerApi {
     readonly etag?: string;
     /** One for each new signature of a function's role. */
     readonly statements?: string[];
+    readonly reason?: string;
   }): Promise<Proposal> {
-    const { product, role, file, previous, etag, statements } = options;
+    const { product, role, file, previous, etag, statements, reason } = options;
     const path = `${base}/products/${part(product)}/proposals/${part(role)}`;
     const value: ProposalPut = { file, previous, ...optional('statements', statements) };
     const answer = await this.#api.send({
       method: 'PUT',
       path,
       body: { kind: 'json', value },
+      reason,
       ...(etag === undefined ? {} : { ifMatch: etag }),
     });
     return readProposal(this.#api.reader(answer, path));
@@ -302,7 +237,12 @@ export class ServerApi {
 
   /** Every device, page by page. */
   async devices(): Promise<Device[]> {
-    const devices: Device[] = [];
+    return await this.devicesAs(readDevice);
+  }
+
+  /** The same, read by whoever needs other fields. */
+  async devicesAs<T extends { readonly device: string }>(read: (reader: Reader) => T): Promise<T[]> {
+    const devices: T[] = [];
     for (;;) {
       const after = devices.at(-1)?.device;
       const query = after === undefined ? '' : `&after=${part(after)}`;
@@ -310,7 +250,7 @@ export class ServerApi {
         method: 'GET',
         path: `${base}/devices?limit=${pageRows}${query}`,
       });
-      const page = answer.at('devices').list().map(readDevice);
+      const page = answer.at('devices').list().map(read);
       devices.push(...page);
       if (page.length < pageRows) return devices;
     }
@@ -318,6 +258,12 @@ export class ServerApi {
 
   async device(device: string): Promise<Device | undefined> {
     return await this.#found(`${base}/devices/${part(device)}`, readDevice);
+  }
+
+  async putRecord(device: string, record: string, reason: string | undefined): Promise<void> {
+    const value: RecordPut = { record };
+    const path = `${base}/devices/${part(device)}/record`;
+    await this.#api.send({ method: 'PUT', path, body: { kind: 'json', value }, reason });
   }
 
   async revokeDevice(device: string, reason: string | undefined): Promise<void> {

@@ -20,7 +20,8 @@ export interface SetupInput {
   readonly hosts: readonly string[];
   readonly devicePort: number;
   readonly peoplePort: number;
-  readonly root: Quorum;
+  /** Keys of the director's root. */
+  readonly director: Quorum;
   readonly keyType: KeyType;
   readonly now: UtcSeconds;
 }
@@ -135,12 +136,12 @@ async function serverFiles(home: Home, authority: Identity, input: SetupInput): 
 /** One root for the whole fleet; its online keys are made at the server. */
 async function makeDirector(home: Home, ring: KeyRing, configFile: string, input: SetupInput): Promise<void> {
   const online = await directorOnlineKeys(configFile);
-  const keys = await makeKeys(ring, 'director.root', input.root.keys, input.keyType);
+  const keys = await makeKeys(ring, 'director.root', input.director, input.keyType);
   const draft = draftRoot({
     repository: 'director',
     version: 1,
     expires: input.now + rootLifeSeconds,
-    roles: { root: quorumOf(keys, input.root.threshold), ...online },
+    roles: { root: quorumOf(keys, input.director.threshold), ...online },
   });
   const bytes = signDraft(
     draft,

@@ -70,6 +70,15 @@ async function readSigner(home: Home, product: string, rootFile?: string): Promi
   };
 }
 
+/** The held state without asking anybody; a root that is pinned now is kept for the next command. */
+export async function heldSigner(home: Home, product: string, rootFile?: string): Promise<SignerState> {
+  return await alone(home, `pinning ${product}`, async () => {
+    const signer = await readSigner(home, product, rootFile);
+    if (!(await exists(home.signerFile(product)))) await writeSigner(home, signer);
+    return signer;
+  });
+}
+
 /**
  * The same command again, after it stopped for another reason, is no second pin. Any other root is refused: the held
  * state follows rotations by itself.

@@ -27,7 +27,7 @@ import {
 } from '@airlock/trust';
 import type { AuditApi } from './audit-api.ts';
 import { followAuditLog, logOfPolicy } from './audit-memory.ts';
-import type { Act } from './core/signing.ts';
+import { type Act, meaningOf } from './core/signing.ts';
 import { secretMode, writeFileAtomic } from './files.ts';
 import type { Home } from './home.ts';
 import { instant } from './output.ts';
@@ -66,11 +66,6 @@ export function statementLine({ signer, checkpoint }: Prepared, meaning: Meaning
   return `Your signature will say: "${meaning}", ${signer.name} <${signer.holder}>, after entry ${checkpoint.size} of the audit log`;
 }
 
-export function meaningOf(act: Act): Meaning {
-  if (act.kind === 'approve') return act.meaning;
-  return act.kind === 'withdraw' ? 'withdrawn' : 'renewed';
-}
-
 export interface Stating {
   readonly product: string;
   readonly act: Act;
@@ -95,7 +90,7 @@ export function makeStatement(prepared: Prepared, signer: Signer, stating: Stati
     signedSha256: sha256Hex(bytesToSign),
     ...(release === undefined ? {} : { release }),
     meaning: meaningOf(act),
-    reason: act.kind === 'withdraw' ? act.reason : '',
+    reason: act.kind === 'approve' ? '' : (act.reason ?? ''),
     signer: prepared.signer,
     time: now,
     checkpoint: {
@@ -140,7 +135,7 @@ function releaseOf(act: Exclude<Act, { kind: 'renew' }>, before: FunctionView['r
 export async function findEntry(
   home: Home,
   api: AuditApi,
-  prepared: Prepared,
+  prepared: { readonly log: LogIdentity; readonly signer: { readonly keyId: string } },
   about: Stated,
 ): Promise<number> {
   const { log, signer } = prepared;

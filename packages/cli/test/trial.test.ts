@@ -139,7 +139,8 @@ test('TEST-OTA-1066 REQ-OTA-OPS-01: device add, fields of agent.json that the ag
 });
 
 test("TEST-OTA-1067 REQ-OTA-OPS-01: the names of the agent's configuration, as its own parser lists them: the same here", async () => {
-  const parser = await readFile(new URL('../../agent/src/config.ts', import.meta.url), 'utf8');
+  const source = (name: string) => readFile(new URL(`../../agent/src/${name}`, import.meta.url), 'utf8');
+  const parser = `${await source('config.ts')}\n${await source('config-service.ts')}`;
   const lists = [...parser.matchAll(/(?:const fields = |\.object\()\[([^\]]*)\]/g)].map(
     ([, list]) => list ?? '',
   );

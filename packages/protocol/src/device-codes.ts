@@ -25,7 +25,24 @@ export const deviceCodes = {
   OTA_WAITING: {
     summary: 'The attempt waits; the reason says for what.',
     remedy: 'See the reason: interlock, window, consent or back-off.',
-    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
+    decidedIn: 'packages/agent/src/executor-waiting.ts#Waiting',
+  },
+  OTA_ALLOWED: {
+    summary: 'Fetching, or activating and restarting, is allowed now; the reason says by what and by whom.',
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/executor-waiting.ts#Waiting',
+  },
+  OTA_CONSENT: {
+    summary: "An operator's consent to one release was given, or taken back.",
+    remedy: 'Nothing to do.',
+    decidedIn: 'packages/agent/src/service-consent.ts#consentDesk',
+  },
+  OTA_DEFERRED_PAST_DEADLINE: {
+    summary:
+      'Window, interlock or operator defer a release past the deadline that its manifest names. It is not forced.',
+    remedy:
+      'Find out at the device why it is deferred, and let it be updated: the reason names who or what says no.',
+    decidedIn: 'packages/agent/src/executor-waiting.ts#Waiting',
   },
   OTA_ACTIVATING: {
     summary: 'The other group is armed and the device restarts into it.',
@@ -137,13 +154,20 @@ export const deviceCodes = {
     summary:
       'The record is not sealed with the counter of the TPM: the disk was restored from an older copy, or the counter replaced.',
     remedy:
-      'What runs stays, and nothing is installed. Find out what happened; then issue a device record with a higher number that names the floor.',
+      'What runs stays, and nothing is installed. Find out what happened; then sign a device record that names the floor and the counter: `airlock device record`.',
     decidedIn: 'packages/agent/src/executor-load.ts#loadAgent',
   },
   OTA_FLOOR_NAMED: {
     summary: 'A device record named the floor of a restored device; its record is sealed anew.',
     remedy: 'Nothing to do; updates go on.',
-    decidedIn: 'packages/agent/src/executor.ts#floorEffects',
+    decidedIn: 'packages/agent/src/executor.ts#floorPlan',
+  },
+  OTA_FLOOR_REFUSED: {
+    summary:
+      'A device record names the floor of a restored device for another value of its counter, or for none; it does not count.',
+    remedy:
+      'Sign one with a higher number that names the counter which `airlock-agent status` or `airlock device show` says.',
+    decidedIn: 'packages/agent/src/executor.ts#floorPlan',
   },
   OTA_FAIL_FLOOR: {
     summary:
@@ -211,6 +235,33 @@ export const deviceCodes = {
     remedy:
       'A device is provisioned once. In the factory, empty the state folder that an interruption left behind.',
     decidedIn: 'packages/agent/src/provision.ts#refuseExisting',
+  },
+  OTA_SERVICE_REQUEST: {
+    summary:
+      "A line on one of the agent's local sockets is no request, or has a field that is not as expected.",
+    remedy: 'Correct the field that the message names; nothing was changed.',
+    decidedIn: 'packages/agent/src/service.ts#parseRequest',
+  },
+  OTA_SERVICE_FORBIDDEN: {
+    summary: 'This is not asked on this socket: each has one permission.',
+    remedy: 'Use the socket of that permission; the configuration says who may open it.',
+    decidedIn: 'packages/agent/src/service.ts#answerTo',
+  },
+  OTA_SERVICE_NOT_NOW: {
+    summary:
+      'The request is understood and cannot be done now, such as a consent to a release that is not assigned.',
+    remedy: 'Ask for the status, show what it says, and ask again.',
+    decidedIn: 'packages/agent/src/service-consent.ts#consentDesk',
+  },
+  OTA_SERVICE_CLOSED: {
+    summary: "The agent's local socket cannot be opened, or was closed.",
+    remedy: 'Check that the agent runs and that your user or group may open the socket.',
+    decidedIn: 'packages/agent/src/service-commands.ts#withAgent',
+  },
+  OTA_SERVICE_ANSWER: {
+    summary: "What answers on the socket does not speak the agent's language.",
+    remedy: 'Check the folder, and that client and agent fit together.',
+    decidedIn: 'packages/agent/src/client/index.ts#connectAgent',
   },
   OTA_AGENT_BROKEN: {
     summary: 'The agent ended on an error that it should have handled.',

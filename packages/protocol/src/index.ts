@@ -7,3 +7,4 @@ export * from './schemas.ts';
 export * from './management.ts';
 export * from './audit.ts';
 export { apiCodes, type ApiCode } from './api-codes.ts';
+export * from './service.ts';

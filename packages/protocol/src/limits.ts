@@ -10,6 +10,9 @@ export const wireLimits = {
   reportBytesMax: 16_000,
   /** 200 entries of at most 4 kB would be 800 kB; real ones have 400 bytes, so one batch is about 80 kB. */
   logBatchBytesMax: 256_000,
+  /** Secure-boot keys in a report, and characters of each id: 8 kB at most. Fuses hold four to sixteen hashes. */
+  secureBootKeysMax: 64,
+  secureBootKeyCharactersMax: 128,
   /** Entries in one batch; a device that was long offline sends several batches. */
   logBatchEntriesMax: 200,
   /** One entry with 16 facts of one line each. */

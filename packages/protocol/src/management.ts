@@ -255,6 +255,10 @@ export const DeviceView = Type.Object(
     market: Type.String(),
     hardware: Type.Array(Type.String()),
     recordNumber: Version,
+    /** Keys whose signatures its record carries; whoever takes a provisioning key away must know. */
+    recordKeyIds: Type.Optional(Type.Array(Sha256)),
+    /** Envelope of the device record in force, for whoever signs the next one. */
+    record: Type.String(),
     certificateSha256: Sha256,
     registered: Instant,
     revoked: Type.Optional(Instant),

@@ -84,8 +84,12 @@ export interface DeviceReport {
   readonly floor: number;
   /** A restored disk: nothing is installed until a device record with a higher number names the floor. */
   readonly restored?: boolean;
+  /** Value of the TPM's counter: the one that a device record must name to end `restored`. Absent without a TPM. */
+  readonly counter?: number;
   readonly state: AttemptState;
   readonly attempt?: { readonly id: string; readonly version: number; readonly manifestSha256: string };
+  /** What a release waits for that could go on, or could be looked at again; absent while nothing waits. */
+  readonly waiting?: ReportedWaiting;
   /** Result of the last attempt that ended. */
   readonly lastResult?: {
     readonly attempt: string;
@@ -94,8 +98,26 @@ export interface DeviceReport {
     readonly reason: string;
   };
   readonly deviceRecord: number;
+  /** Numbers held: who has not heard of a revocation is seen here. Absent: an older agent, or its trust is lost. */
+  readonly heard?: { readonly imageRoot: number; readonly directorRoot: number; readonly targets: number };
+  /** What the boot chain trusts. Absent: not told; `trusted` absent: the device has no secure boot. */
+  readonly secureBoot?: { readonly trusted?: string[] };
   readonly agent: string;
   readonly logHead: { readonly sequence: number; readonly sha256: string };
+}
+
+export interface ReportedWaiting {
+  /** `window`, `interlock fetch`, `interlock activate`, `interlock reboot`, `consent`, `back-off`, `verdict`. */
+  readonly by: string;
+  /** As first told: a reason that changes while the same is waited for is no news. */
+  readonly reason: string;
+  readonly since: UtcSeconds;
+  readonly version?: number;
+  readonly urgency?: 'routine' | 'security' | 'safety';
+  /** `YYYY-MM-DDTHH:MM:SSZ`, of the manifest. */
+  readonly deadline?: string;
+  /** Whether somebody defers it past its deadline: an alarm, and never a reason to go on. */
+  readonly overdue: boolean;
 }
 
 /** One event in the device's log; `previous` chains it to the one before. Canonical JSON (RFC 8785) is hashed. */
@@ -111,9 +133,11 @@ export interface LogEntry {
   readonly attempt?: string;
   readonly fromVersion?: number;
   readonly toVersion?: number;
-  /** Small facts for service: names and numbers only, never secrets. */
-  readonly facts?: Readonly<Record<string, string | number | boolean>>;
+  readonly facts?: LogFacts;
 }
+
+/** Small facts for service: names and numbers only, never secrets. */
+export type LogFacts = Readonly<Record<string, string | number | boolean>>;
 
 /** Signed head of a device's log (envelope): it pins everything before it. */
 export interface LogHead {

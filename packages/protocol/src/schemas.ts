@@ -72,6 +72,7 @@ export const DeviceReportSchema = Type.Object(
     confirmed: InstalledGroupSchema,
     floor: Count,
     restored: Type.Optional(Type.Boolean()),
+    counter: Type.Optional(Count),
     state: Type.Union([
       Type.Literal('Idle'),
       Type.Literal('Fetching'),
@@ -84,6 +85,22 @@ export const DeviceReportSchema = Type.Object(
     attempt: Type.Optional(
       Type.Object({ id: RandomId, version: ReleaseVersion, manifestSha256: Sha256 }, strict),
     ),
+    waiting: Type.Optional(
+      Type.Object(
+        {
+          by: Type.String({ maxLength: 64 }),
+          reason: Type.String({ maxLength: 1000 }),
+          since: Seconds,
+          version: Type.Optional(ReleaseVersion),
+          urgency: Type.Optional(
+            Type.Union([Type.Literal('routine'), Type.Literal('security'), Type.Literal('safety')]),
+          ),
+          deadline: Type.Optional(Type.String({ maxLength: 32 })),
+          overdue: Type.Boolean(),
+        },
+        strict,
+      ),
+    ),
     lastResult: Type.Optional(
       Type.Object(
         { attempt: RandomId, code: Code, version: ReleaseVersion, reason: Type.String({ maxLength: 1000 }) },
@@ -91,6 +108,20 @@ export const DeviceReportSchema = Type.Object(
       ),
     ),
     deviceRecord: Count,
+    heard: Type.Optional(Type.Object({ imageRoot: Version, directorRoot: Version, targets: Count }, strict)),
+    secureBoot: Type.Optional(
+      Type.Object(
+        {
+          trusted: Type.Optional(
+            Type.Array(Type.String({ minLength: 1, maxLength: wireLimits.secureBootKeyCharactersMax }), {
+              maxItems: wireLimits.secureBootKeysMax,
+              uniqueItems: true,
+            }),
+          ),
+        },
+        strict,
+      ),
+    ),
     agent: Line,
     logHead: Type.Object({ sequence: Count, sha256: Sha256 }, strict),
   },

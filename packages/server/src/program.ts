@@ -4,16 +4,14 @@
  * Answers are JSON on standard output, faults one line on standard error (a JSON object with --json).
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { fail, ok, type PublicKey, publicKeyJson, type Result } from '@airlock/trust';
-import { makeOnlineKeys } from './adapters/key-folder.ts';
+import { fail, ok, type Result } from '@airlock/trust';
 import { pseudonymOf, record } from './app/audit.ts';
-import { auditKeysIn, beginLog, onceMore } from './audit-keys.ts';
 import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
 import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
-import type { StoreParts } from './ports/store.ts';
-import { onlineKeysFolder, serverVersion, startServer, withStore } from './server.ts';
+import { localActor, withLog } from './program-acts.ts';
+import { onlineKeys } from './program-keys.ts';
+import { serverVersion, startServer } from './server.ts';
 
 const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
 
@@ -21,6 +19,8 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
   online-keys --for director           make the director's online keys (once), print the public halves as JSON
   online-keys --for image:<product>    the same for a product's snapshot and timestamp
   online-keys --for audit              the same for the audit log's checkpoints; prints the log's name too
+  online-keys --for ... --next         make those that the next root or policy shall name, beside the ones in force
+  online-keys --for ... --retire       destroy those that no root or policy in force names any more
   token --name NAME --permissions P,P  make a new API token, or replace the one of that name; printed this once
   version                              print the version
 
@@ -34,6 +34,8 @@ const options = {
   for: { type: 'string' },
   name: { type: 'string' },
   permissions: { type: 'string' },
+  next: { type: 'boolean', default: false },
+  retire: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   // Acted upon in main.ts, which has the stream.
   'until-stdin-ends': { type: 'boolean', default: false },
@@ -78,7 +80,7 @@ export async function runProgram(args: readonly string[], around: Surroundings):
     (config: ServerConfig, values: Values, around: Surroundings) => Promise<Result<unknown>>
   > = {
     run,
-    'online-keys': onlineKeys,
+    'online-keys': keys,
     token,
   };
   const act = Object.hasOwn(commands, command) ? commands[command] : undefined;
@@ -142,50 +144,13 @@ async function run(config: ServerConfig, _values: Values, around: Surroundings):
   return ok(undefined);
 }
 
-async function onlineKeys(
-  config: ServerConfig,
-  values: Values,
-  around: Surroundings,
-): Promise<Result<unknown>> {
-  const passphrase = await readPassphrase(config);
-  if (!passphrase.ok) return passphrase;
-  const purpose = values.for ?? '';
-  await mkdir(config.folder, { recursive: true, mode: 0o700 });
-  const fresh: string[] = [];
-  const folder = onlineKeysFolder(config);
-  const made = await makeOnlineKeys(folder, passphrase.value, purpose, (role) => fresh.push(role));
-  if (!made.ok) return made;
-  const origin = await withLog(config, passphrase.value, async (store, now, name) => {
-    if (fresh.length === 0) return name;
-    const ids = Object.entries(made.value).map(([role, key]): [string, string] => [role, key.keyId]);
-    const act = { act: 'keys.make', subject: { for: purpose }, after: Object.fromEntries(ids) } as const;
-    await record(store, localActor, now, act);
-    return name;
-  });
-  if (!origin.ok) return origin;
-  const shown = ([role, key]: [string, PublicKey]) => [role, { keyId: key.keyId, ...publicKeyJson(key) }];
-  const keys: unknown = Object.fromEntries(Object.entries(made.value).map(shown));
-  const log = purpose === 'audit' ? { origin: origin.value } : {};
-  around.out(`${JSON.stringify({ for: purpose, ...log, keys })}\n`);
-  return ok(undefined);
-}
-
-/** Whoever has the server's machine: no name of a person is known there. */
-const localActor = { name: 'airlock-server program' };
-
-/** One act beside a server that may be running, in one transaction with its entry in the audit log. */
-async function withLog<T>(
-  config: ServerConfig,
-  passphrase: string,
-  act: (store: StoreParts, now: number, origin: string) => Promise<T>,
-): Promise<Result<T>> {
-  const keys = await auditKeysIn(onlineKeysFolder(config), passphrase);
-  if (!keys.ok) return keys;
-  const now = Math.floor(Date.now() / 1000);
-  return await withStore(config, async (store) => {
-    const origin = await beginLog(store, keys.value, now);
-    return ok(await onceMore(store, (inside) => act(inside, now, origin)));
-  });
+async function keys(config: ServerConfig, values: Values, around: Surroundings): Promise<Result<unknown>> {
+  const { next, retire } = values;
+  if (next && retire) return fail('API_CONFIG', '--next and --retire are two steps', '--retire');
+  const step = retire ? 'retire' : next ? 'next' : 'first';
+  const answer = await onlineKeys(config, values.for ?? '', step);
+  if (answer.ok) around.out(`${JSON.stringify(answer.value)}\n`);
+  return answer;
 }
 
 /** Letters that stand in a log line without harm. */

@@ -68,11 +68,14 @@ function readRecord(field: Field): DeviceRecord {
     'hardware',
     'emergencyAllowed',
     'floor',
+    'counter',
   ]);
   const schema = field.at('schema').choice(['airlock-device-record/1']);
   const hardware = field.at('hardware').unique((entry) => entry.line());
   if (hardware.length === 0) field.at('hardware').refuse('must not be empty');
   const floor = field.optional('floor');
+  const counter = field.optional('counter');
+  if (floor === undefined) counter?.refuse('must stand beside the floor that it is named for');
   return {
     schema,
     number: field.at('number').integer(1, trustLimits.metadataVersionMax),
@@ -84,5 +87,6 @@ function readRecord(field: Field): DeviceRecord {
     hardware,
     emergencyAllowed: field.at('emergencyAllowed').boolean(),
     ...(floor === undefined ? {} : { floor: floor.integer(1, trustLimits.releaseVersionMax) }),
+    ...(counter === undefined ? {} : { counter: counter.integer(0, trustLimits.metadataVersionMax) }),
   };
 }

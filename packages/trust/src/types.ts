@@ -68,6 +68,11 @@ export interface DeviceRecord {
   readonly emergencyAllowed: boolean;
   /** Names the floor after a restored disk; absent otherwise. */
   readonly floor?: number;
+  /**
+   * The value of the device's counter for which it names the floor, so that it counts once: whatever raises the floor
+   * later, raises the counter. Only beside `floor`; a device with a TPM believes no floor without it.
+   */
+  readonly counter?: number;
 }
 
 export interface ManifestImage {

@@ -282,12 +282,13 @@ function portsOf(context: PortsContext): AgentPorts & StepTold {
         const times = (asked.get(what) ?? 0) + 1;
         asked.set(what, times);
         const { interlock } = environment;
-        const takenBack = interlock === 'changes its mind' && what === 'reboot' && times % 2 === 0;
+        // Once before the group is armed, once after: what is asked the second and the third time in an activation.
+        const takenBack = interlock === 'changes its mind' && what === 'reboot' && [2, 0].includes(times % 5);
         return interlock === 'no' || takenBack
           ? { allowed: false, reason: `busy: ${what}` }
           : { allowed: true };
       },
-      consents: async () => true,
+      consents: async () => ({ operator: 'nurse-1' }),
       tell: async () => undefined,
     },
     selfTest: selfTestOf(context, hung.resolve),

@@ -285,7 +285,7 @@ export const mutants: readonly Mutant[] = [
     name: 'result: not logged',
     changes: one(
       effects,
-      'if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, true);',
+      'if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, { result: true });',
       '',
     ),
     scenarios: small,
@@ -331,8 +331,8 @@ export const mutants: readonly Mutant[] = [
     name: 'lost record: nobody is told',
     changes: one(
       'executor-load.ts',
-      "if (log.newestCode() !== 'OTA_STATE_LOST') await noteLost",
-      "if (log.newestCode() === 'OTA_STATE_LOST') await noteLost",
+      "await noteFirst(base, ports, 'OTA_STATE_LOST', `${reason}${awaited}`);",
+      '',
     ),
     scenarios: ['record lost'],
   },

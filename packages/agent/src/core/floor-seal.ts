@@ -121,28 +121,57 @@ function unprovenGroup({ boot, bootedGroup }: Facts): GroupLetter | undefined {
 export interface NamedFloor {
   readonly number: number;
   readonly floor?: number;
+  readonly counter?: number;
+}
+
+/** Whether a device record with a higher number than was held when the restored disk was noticed names a floor. */
+function namesFloor(
+  { restored }: Pick<DeviceState, 'restored'>,
+  deviceRecord: NamedFloor,
+): deviceRecord is NamedFloor & { readonly floor: number } {
+  return (
+    restored !== undefined && deviceRecord.floor !== undefined && deviceRecord.number > restored.deviceRecord
+  );
 }
 
 /**
  * The record of a restored disk, sealed anew: once the device holds a device record with a higher number than it held
- * when it noticed, and that one names the floor. undefined: not yet.
+ * when it noticed, and that one names the floor for the very value that the counter has. undefined: not yet.
+ *
+ * Without the counter in it, a device record that was signed for one restoration would vouch for every older copy of
+ * the disk, for ever: the server that offers it and the thief who has the copy are the two that this is against. The
+ * new seal raises the counter, so that the device record has counted once for good.
  */
 export function sealAnew(
   record: DeviceState,
   deviceRecord: NamedFloor,
   counter: number,
 ): DeviceState | undefined {
-  const { restored, ...rest } = record;
-  if (restored === undefined || deviceRecord.floor === undefined) return undefined;
-  if (deviceRecord.number <= restored.deviceRecord) return undefined;
+  if (!namesFloor(record, deviceRecord) || deviceRecord.counter !== counter) return undefined;
+  const { restored: _restored, ...rest } = record;
   return { ...rest, floor: Math.max(record.floor, deviceRecord.floor), counter: counter + 1 };
 }
 
-/** Why a restored disk installs nothing, for people. */
-export function restoredWords({ restored }: Pick<DeviceState, 'restored'>): string {
+/** Why a device record that names a floor does not count here; undefined for one that counts, or names none. */
+export function namingRefused(
+  record: Pick<DeviceState, 'restored'>,
+  deviceRecord: NamedFloor,
+  counter: number,
+): string | undefined {
+  if (!namesFloor(record, deviceRecord) || deviceRecord.counter === counter) return undefined;
+  const named = deviceRecord.counter === undefined ? 'no counter' : `counter ${deviceRecord.counter}`;
+  return (
+    `device record ${deviceRecord.number} names the floor for ${named}, and the counter says ${counter}: ` +
+    `one with a number above ${deviceRecord.number} must name both`
+  );
+}
+
+/** Why a restored disk installs nothing, for people; `counter`: what the TPM says now, where that is known. */
+export function restoredWords({ restored }: Pick<DeviceState, 'restored'>, counter?: number): string {
   if (restored === undefined) return 'the record is not sealed with the counter of the TPM';
   const { deviceRecord } = restored;
   return deviceRecord === deviceRecordUnknown
     ? 'nothing vouches for the floor, and no device record is held: provision the device anew'
-    : `nothing vouches for the floor: a device record with a number above ${deviceRecord} must name it`;
+    : `nothing vouches for the floor: a device record with a number above ${deviceRecord} must name it ` +
+        `for counter ${counter ?? 'that the TPM has, which cannot be asked now'}`;
 }

@@ -1,46 +1,9 @@
 /**
- * When something may happen: update windows, back-off with full jitter, and the byte rate of downloads.
+ * How fast something may happen: back-off with full jitter, and the byte rate of downloads.
  *
- * Pure: time and randomness are given. Of two limits the stricter counts, always (REQ-OTA-LIMIT-01, -02).
+ * Pure: time and randomness are given. Of two limits the stricter counts, always (REQ-OTA-LIMIT-01, -02). Update windows
+ * stand in `windows.ts`.
  */
-import type { Assignment, UtcSeconds } from '@airlock/trust';
-
-export type Window = NonNullable<Assignment['window']>;
-
-const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-
-/** Whether `now` lies in every window given, read in the device's time zone (an IANA name). */
-export function inWindows(
-  now: UtcSeconds,
-  timeZone: string,
-  windows: readonly (Window | undefined)[],
-): boolean {
-  const given = windows.filter((window) => window !== undefined);
-  if (given.length === 0) return true;
-  const { day, minute } = localTime(now, timeZone);
-  return given.every((window) => {
-    const { fromMinute, toMinute, days } = window;
-    if (fromMinute <= toMinute) return days.includes(day) && minute >= fromMinute && minute < toMinute;
-    // Over midnight: what is past it belongs to the day on which the window opened.
-    return minute >= fromMinute ? days.includes(day) : minute < toMinute && days.includes((day + 6) % 7);
-  });
-}
-
-function localTime(now: UtcSeconds, timeZone: string): { day: number; minute: number } {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    weekday: 'short',
-    hour: 'numeric',
-    minute: 'numeric',
-    hourCycle: 'h23',
-  });
-  const parts = new Map(format.formatToParts(now * 1000).map((part) => [part.type, part.value]));
-  return {
-    day: weekdays.indexOf(parts.get('weekday') ?? ''),
-    minute: Number(parts.get('hour')) * 60 + Number(parts.get('minute')),
-  };
-}
-
 /**
  * Seconds to wait after the `failures`-th failure in a row: uniform between 0 and the doubled bound ("full jitter"),
  * so that a fleet that lost its server does not come back all at once. `fraction` is uniform in [0, 1).

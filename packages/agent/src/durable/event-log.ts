@@ -174,6 +174,22 @@ function knownOf(entry: LogEntry): Known {
   return isResult(entry) && entry.attempt !== undefined ? { ...known, result: entry.attempt } : known;
 }
 
+/** One entry after the other, each chained to the one before: an operator's act is logged while the agent logs its own. */
+function oneByOne(append: (event: LogEvent) => Promise<void>): (event: LogEvent) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return async (event) => {
+    const before = last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    last = promise;
+    await before;
+    try {
+      await append(event);
+    } finally {
+      resolve();
+    }
+  };
+}
+
 function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog {
   const known = [...recovered.known];
   let uploaded = recovered.uploaded;
@@ -221,13 +237,14 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
     announced = Math.max(lost, last);
     await writeGap(event, first, announced);
   };
+  const append = oneByOne(async (event: LogEvent): Promise<void> => {
+    await announceGap(event);
+    await write(event);
+  });
   return {
     head,
     begunAnew: recovered.begunAnew,
-    async append(event) {
-      await announceGap(event);
-      await write(event);
-    },
+    append,
     hasResult: (attempt) => known.some((entry) => entry.result === attempt),
     sha256Of: (sequence) => {
       const entry = known.find((one) => one.sequence === sequence);

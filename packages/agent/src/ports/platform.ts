@@ -3,7 +3,7 @@
  *
  * Each says no by default: a program that is missing, hangs or fails counts as a refusal.
  */
-import type { GroupLetter, UtcSeconds } from '@airlock/trust';
+import type { GroupLetter, Manifest, UtcSeconds } from '@airlock/trust';
 import type { CheckInAnswer, CheckInRequest, SelfTestResult } from '@airlock/protocol';
 
 /** What the kernel knows: never taken from the record. */
@@ -34,22 +34,35 @@ export interface Random {
   fraction(): number;
 }
 
-/** What the device's own software is told: of a release that runs in its trial, runs confirmed, or ran and failed. */
-export type InterlockNews = 'trial' | 'confirmed' | 'rolled-back';
+/**
+ * What the device's own software is told: of a release that runs in its trial, runs confirmed, or ran and failed; that
+ * the restart which it allowed does not come; that a release is deferred past its deadline.
+ */
+export type InterlockNews = 'trial' | 'confirmed' | 'rolled-back' | 'called-off' | 'overdue';
+
+/** The release that is asked about, or told of. */
+export interface ReleaseBrief {
+  readonly version: number;
+  readonly name: string;
+  readonly manifestSha256: string;
+  readonly urgency: Manifest['urgency'];
+}
+
+/** `by`: who or what said so, for the log; absent: the interlock as a whole. */
+export type InterlockAnswer =
+  | { readonly allowed: true; readonly by?: string }
+  | { readonly allowed: false; readonly by?: string; readonly reason: string };
 
 /** Asks the device's own software; every answer but a clear yes is a no. */
 export interface Interlock {
-  allows(
-    what: 'fetch' | 'activate' | 'reboot',
-    release: { version: number; name: string },
-  ): Promise<{ allowed: true } | { allowed: false; reason: string }>;
-  /** Consent of the operator, where asked for. */
-  consents(release: { version: number; name: string }): Promise<boolean>;
+  allows(what: 'fetch' | 'activate' | 'reboot', release: ReleaseBrief): Promise<InterlockAnswer>;
+  /** Who consents as the operator to this very release, now; undefined: nobody. */
+  consents(release: ReleaseBrief): Promise<{ readonly operator: string; readonly by?: string } | undefined>;
   /**
    * Tells it; clinical use must not begin between `trial` and `confirmed`. Each may come more than once, and at every
    * start outside a trial `confirmed` comes again. Throws Error when it could not be told, which blocks nothing.
    */
-  tell(news: InterlockNews, release: { version: number; name: string }): Promise<void>;
+  tell(news: InterlockNews, release: ReleaseBrief): Promise<void>;
 }
 
 /** The integrator's self-test programs of the booted group. */

@@ -158,7 +158,7 @@ export class SimDevice {
   async boot(options: { cutBefore?: number; polls?: number } = {}): Promise<'cut' | 'restart' | PollOutcome> {
     this.disk.loseUnflushed();
     this.startGroup();
-    this.power = new Power(options.cutBefore);
+    this.power = new Power(options.cutBefore, (name) => this.world.onStep(name));
     this.disk.running = ['app', 'rootfs'].map((component) => slotPath(component, this.bootedGroup));
     const { promise: restarted, resolve } = Promise.withResolvers<'restart'>();
     const ports = this.#ports(this.power, () => resolve('restart'));
@@ -228,6 +228,8 @@ export class SimDevice {
           if (!world.restartWorks) throw new Error('the restart command failed');
           await power.step('restart');
           restart();
+          // Nothing of this boot goes on.
+          void power.cut();
           return await new Promise<never>(() => undefined);
         },
       },
@@ -237,15 +239,20 @@ export class SimDevice {
         sleep: async (ms, signal) => {
           if (signal === undefined) world.monotonic += ms;
           else if (world.runWaits !== undefined) world.runWaits.push(ms);
+          else if (world.limitsEnd) await endLimit(world, ms, signal);
           else await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         },
         ...clockSetOf(world),
       },
       random: { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)), fraction: () => 0.5 },
-      interlock: {
-        allows: async (what) =>
-          world.interlock(what) ? { allowed: true } : { allowed: false, reason: `busy: ${what}` },
-        consents: async () => world.consent,
+      interlock: world.interlockPort ?? {
+        allows: async (what) => {
+          const answer = world.interlock(what);
+          if (answer === 'hang') return await new Promise<never>(() => undefined);
+          if (answer === 'crash') throw new Error('its program was ended by SIGSEGV');
+          return answer ? { allowed: true } : { allowed: false, reason: `busy: ${what}` };
+        },
+        consents: async () => (world.consent ? { operator: 'nurse-1' } : undefined),
         tell: async (news, { version }) => {
           if (world.deaf) throw new Error('the interlock is deaf');
           world.told.push(`${news} ${version}`);
@@ -260,7 +267,7 @@ export class SimDevice {
         revert: data('revert', world.data.ends),
       },
       floorStore: this.#floorStore(power),
-      secureBoot: { trustedKeys: async () => undefined, bootloaderVersion: async () => 1 },
+      secureBoot: { trustedKeys: async () => world.secureBootKeys, bootloaderVersion: async () => 1 },
       transport: transportOf(world, power),
       identity: {
         identify: async (component, group) => {
@@ -278,6 +285,12 @@ export class SimDevice {
       logSigner,
     };
   }
+}
+
+/** A limit ends once everything else has had its turn, as if so much time had passed. */
+async function endLimit(world: World, ms: number, signal: AbortSignal): Promise<void> {
+  for (let turn = 0; turn < 20 && !signal.aborted; turn += 1) await new Promise(setImmediate);
+  if (!signal.aborted) world.monotonic += ms;
 }
 
 function bootControlOf(world: World, file: BootControl): BootControl {

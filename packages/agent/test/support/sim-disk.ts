@@ -18,9 +18,12 @@ export class Power {
   #cut: (value: 'cut') => void = () => undefined;
   #off = false;
   readonly #cutBefore: number;
+  readonly #before: (name: string) => void;
 
-  constructor(cutBefore = Number.POSITIVE_INFINITY) {
+  /** `before`: called before each durable operation that is done. */
+  constructor(cutBefore = Number.POSITIVE_INFINITY, before: (name: string) => void = () => undefined) {
     this.#cutBefore = cutBefore;
+    this.#before = before;
     const { promise, resolve } = Promise.withResolvers<'cut'>();
     this.lost = promise;
     this.#cut = resolve;
@@ -33,6 +36,7 @@ export class Power {
       this.#cut('cut');
       await new Promise<never>(() => undefined);
     }
+    this.#before(name);
     this.trace.push(name);
   }
 

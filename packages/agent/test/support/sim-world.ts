@@ -1,16 +1,29 @@
 /** The surroundings of a simulated device: server, operator, boot loader, programs, faults. */
 import type { LogEntry, SelfTestResult } from '@airlock/protocol';
-import { TransportError, type AgentSettings, type FloorStore, type Watchdog } from '../../src/index.ts';
+import {
+  TransportError,
+  type AgentSettings,
+  type FloorStore,
+  type Interlock,
+  type Watchdog,
+} from '../../src/index.ts';
 import { Company, start } from './sim-company.ts';
 
 /** What the device's surroundings do; tests change it between and during boots. */
 export class World {
-  company = new Company();
+  readonly company: Company;
   now = start + 10;
   monotonic = 0;
   reachable = true;
-  interlock: (what: string) => boolean = () => true;
+  /** `hang`: no answer ever comes; `crash`: the port throws. */
+  interlock: (what: string) => boolean | 'hang' | 'crash' = () => true;
+  /** Time limits end, each once nothing else happens; otherwise they last until they are called off. */
+  limitsEnd = false;
   consent = true;
+  /** Instead of the answers above. */
+  interlockPort: Interlock | undefined;
+  /** Called before each durable operation, by what it means. */
+  onStep: (name: string) => void = () => undefined;
   /** What the interlock was told, as `trial 2`; `deaf`: it cannot be told. */
   told: string[] = [];
   deaf = false;
@@ -40,6 +53,8 @@ export class World {
     ends: true,
   };
   reports: string[] = [];
+  /** undefined: the device has no secure boot. */
+  secureBootKeys: string[] | undefined;
   uploaded: LogEntry[] = [];
   checkIns = 0;
   imageRequests: { start: number; end: number }[] = [];
@@ -51,6 +66,10 @@ export class World {
   /** Whether the device is provisioned with a simulated TPM; `floorStore`: with this one instead. */
   tpm = false;
   floorStore: FloorStore | undefined;
+
+  constructor(company: Company = new Company()) {
+    this.company = company;
+  }
 
   /** What a transport throws when a connection breaks. */
   fault(): TransportError {

@@ -1,4 +1,4 @@
-/** `device add | list | show | revoke`. */
+/** `device add | list | show | revoke`; `device record` stands in a file of its own. */
 import { readdir } from 'node:fs/promises';
 import { type DeviceRecord, isDeviceId, parseDeviceRecord } from '@airlock/trust';
 import { type CommandSpec, type Context, reasonOption } from '../command.ts';
@@ -9,7 +9,7 @@ import { nearestFolder, readJsonFile, readTextFile, removeFiles, writeNewFiles }
 import { keyTypes } from '../keys.ts';
 import { table } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Device } from '../server-api.ts';
+import type { Device } from '../device-answers.ts';
 import { deviceAuthorityFile, deviceAuthorityKey } from '../setup.ts';
 import { verifyRepository } from '../signer.ts';
 import { need, stop } from '../stop.ts';
@@ -168,14 +168,13 @@ function knownType(keytype: string): 'ed25519' | 'ecdsa' {
 }
 
 function row(device: Device): string[] {
-  const { reported } = device;
   return [
     device.device,
     device.product,
     device.safetyClass,
     device.market,
     device.hardware.join(', '),
-    device.revoked === undefined ? (reported?.state ?? 'never reported') : `revoked ${device.revoked}`,
+    device.revoked === undefined ? stateWords(device) : `revoked ${device.revoked}`,
   ];
 }
 
@@ -187,7 +186,8 @@ async function runList(context: Context): Promise<void> {
   );
 }
 
-async function findDevice(context: Context): Promise<Device> {
+/** The device that the first argument names. */
+export async function findDevice(context: Context): Promise<Device> {
   const found = await (await context.api()).device(context.argument(0));
   return found ?? stop('CLI_DEVICE_UNKNOWN', `the server knows no device ${context.argument(0)}`, 'DEVICE');
 }
@@ -210,11 +210,23 @@ async function runShow(context: Context): Promise<void> {
           ['state', reported.state],
           ['booted', String(reported.booted)],
           ['confirmed', `${reported.confirmed} (floor ${reported.floor})`],
+          ...(reported.counter === undefined ? [] : [['TPM counter', String(reported.counter)]]),
+          ...(reported.restored
+            ? [['restored disk', 'installs nothing until a record names its floor']]
+            : []),
           ['last result', lastResult(device)],
+          ...(reported.waiting === undefined ? [] : [['waits for', reported.waiting]]),
+          ...(reported.overdue ? [['overdue', 'deferred past the deadline of its release']] : []),
         ]),
     ['log findings', String(device.logFindings)],
   ];
   context.out.result(device, table(['DEVICE', device.device], rows));
+}
+
+/** The state as reported; a release that is deferred past its deadline is an alarm wherever devices are listed. */
+export function stateWords({ reported }: Device): string {
+  if (reported === undefined) return 'never reported';
+  return reported.overdue ? `${reported.state}, OVERDUE` : reported.state;
 }
 
 /** `OTA_CONFIRMED 12`, or a dash. */

@@ -7,10 +7,11 @@ import { functionLifeSeconds } from '../core/signing.ts';
 import { readSmallFile } from '../files.ts';
 import { instant, plain, remainingText, table } from '../output.ts';
 import { rootLifeSeconds, targetsLifeSeconds } from '../product.ts';
-import type { Device, Proposal, ServerApi } from '../server-api.ts';
+import type { Device } from '../device-answers.ts';
+import type { Proposal, ServerApi } from '../server-api.ts';
 import { tryVerify } from '../signer.ts';
 import { stop } from '../stop.ts';
-import { lastResult } from './device.ts';
+import { lastResult, stateWords } from './device.ts';
 
 async function knownDevice(api: ServerApi, id: string): Promise<Device> {
   return (await api.device(id)) ?? stop('CLI_DEVICE_UNKNOWN', `the server knows no device ${id}`, 'DEVICE');
@@ -150,7 +151,7 @@ function deviceRow(device: Device): string[] {
     String(reported?.booted ?? '-'),
     String(reported?.confirmed ?? '-'),
     String(device.assigned ?? '-'),
-    device.revoked === undefined ? (reported?.state ?? 'never reported') : 'revoked',
+    device.revoked === undefined ? stateWords(device) : 'revoked',
     lastResult(device),
     device.lastSeen ?? 'never',
   ];

@@ -89,7 +89,7 @@ async function buildHome(context: Context, given: Context): Promise<void> {
     hosts: hosts(context),
     devicePort: await port(context, 'device-port'),
     peoplePort: await port(context, 'people-port'),
-    root: rootQuorum(context, options.flag('demo')),
+    director: rootQuorum(context, options.flag('demo'), 'director-root-key'),
     keyType: keyType(context),
     now: io.now(),
   };
@@ -132,6 +132,11 @@ export const homeCommands: readonly CommandSpec[] = [
       },
       { flags: '--device-port <n>', describe: 'port of the listener for devices (default: a free one)' },
       { flags: '--people-port <n>', describe: 'port of the listener for people (default: a free one)' },
+      {
+        flags: '--director-root-key <file>',
+        describe: "a key of the director's root that was made by key new, instead of new ones",
+        many: true,
+      },
       ...keyOptions,
       ...productOptions,
     ],

@@ -6,10 +6,11 @@
  * says of itself; the root is pinned by the first command that is given --root.
  */
 import { X509Certificate } from 'node:crypto';
-import { basename } from 'node:path';
-import { publicKeyJson, readSealedPublicKey, trustLimits } from '@airlock/trust';
+import { basename, isAbsolute } from 'node:path';
+import { publicKeyJson, trustLimits } from '@airlock/trust';
 import { Api } from '../api.ts';
 import type { CommandSpec, Context } from '../command.ts';
+import { readKeyFile } from '../core/token-key.ts';
 import {
   nearestFolder,
   type NewFile,
@@ -23,13 +24,18 @@ import {
 import { pretty } from '../home.ts';
 import { ServerApi } from '../server-api.ts';
 import { need, stop } from '../stop.ts';
+import type { TokenAsk } from '../token.ts';
 import { keyType } from './product-options.ts';
 
 async function runKeyNew(context: Context): Promise<void> {
   const { options, ring } = context;
   const path = context.path(context.argument(0));
   const publicOut = options.text('public-out');
-  const made = await ring.make(basename(path), keyType(context));
+  const ask = tokenAsk(context);
+  const made =
+    ask === undefined
+      ? await ring.make(basename(path), keyType(context))
+      : await ring.makeInToken(basename(path), options.flag('existing') ? undefined : keyType(context), ask);
   const publicKey = publicKeyJson(made.publicKey);
   const files: NewFile[] = [{ path, bytes: made.sealed.bytes, mode: secretMode }];
   if (publicOut !== undefined) {
@@ -39,9 +45,26 @@ async function runKeyNew(context: Context): Promise<void> {
   const { keyId } = made.publicKey;
   context.out.result(
     { file: path, keyId, publicKey, unattended: ring.passphrases.unattended },
-    `Made ${path}, sealed by its passphrase; it stays with you\n` +
+    (ask === undefined
+      ? `Made ${path}, sealed by its passphrase; it stays with you\n`
+      : `Made ${path}, which names the key ${ask.label} in token ${ask.token}; the key itself stays there\n`) +
       `Its public half, key id ${keyId}, is what others get:\n${pretty(publicKey)}`,
   );
+}
+
+/** Where the key is to live, when that is a token: three options that go together. */
+function tokenAsk({ options }: Context): TokenAsk | undefined {
+  const names = ['module', 'token', 'label'] as const;
+  if (names.every((name) => !options.has(name))) {
+    return options.flag('existing')
+      ? stop('CLI_USAGE', '--existing is of a key in a token, and no --token is named', '--existing')
+      : undefined;
+  }
+  const [module, token, label] = names.map((name) => options.required(name));
+  if (module === undefined || token === undefined || label === undefined) return undefined;
+  return isAbsolute(module)
+    ? { module, token, label }
+    : stop('CLI_USAGE', `--module must be an absolute path, not "${module}"`, '--module');
 }
 
 /** An origin and nothing behind it: paths are the CLI's. */
@@ -68,7 +91,7 @@ async function readKeys(context: Context): Promise<NewFile[]> {
   for (const text of context.options.list('key')) {
     const file = context.path(text);
     const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
-    need(readSealedPublicKey(bytes), file);
+    need(readKeyFile(bytes, file), file);
     const name = basename(file).replace(/(?:\.key)?(?:\.json)?$/, '');
     files.push({ path: context.home.keyFile(name), bytes, mode: secretMode });
   }
@@ -111,11 +134,18 @@ export const joinCommands: readonly CommandSpec[] = [
   {
     usage: 'key new <file>',
     summary: 'make a key of your own, sealed by a passphrase that is asked for twice',
-    help: 'Give the public half to whoever makes the product (product add --key HOLDER=FILE); the file itself stays here.',
+    help: 'Give the public half to whoever makes the product (product add --key HOLDER=FILE); the file itself stays here.\nWith --token the key is made inside a token (PKCS#11) and never leaves it; the file only names it.',
     example: 'key new ada.key.json --public-out ada.public.json',
     options: [
       { flags: '--public-out <file>', describe: 'write the public half into a file of its own' },
       { flags: '--key-type <type>', describe: 'ed25519 (default) or p256' },
+      {
+        flags: '--module <path>',
+        describe: 'PKCS#11 library of the token, such as /usr/lib/softhsm/libsofthsm2.so',
+      },
+      { flags: '--token <label>', describe: 'label of the token' },
+      { flags: '--label <text>', describe: 'label of the key in the token' },
+      { flags: '--existing', describe: 'the key is in the token already' },
     ],
     run: runKeyNew,
   },

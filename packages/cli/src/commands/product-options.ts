@@ -1,15 +1,8 @@
 /** The options that `init` and `product add` share: what a product is, and who approves for it. */
-import {
-  isFunctionName,
-  ok,
-  parsePublicKey,
-  type PublicKey,
-  readSealedPublicKey,
-  type Result,
-  trustLimits,
-} from '@airlock/trust';
+import { isFunctionName, ok, parsePublicKey, type Result, trustLimits } from '@airlock/trust';
 import type { Context, OptionSpec } from '../command.ts';
 import { type CompanyInput, type Company, isSafetyClass, parseHolder, planCompany } from '../core/company.ts';
+import { readKeyFile } from '../core/token-key.ts';
 import { parseJson, readSmallFile } from '../files.ts';
 import { keyTypes, type KeyType, type StoredKey } from '../keys.ts';
 import { requireAttended } from '../passphrases.ts';
@@ -45,6 +38,13 @@ export const productOptions: readonly OptionSpec[] = [
     describe: 'a key that a holder made by key new: ada=FILE (its public half is enough)',
     many: true,
   },
+  {
+    flags: '--root-key <file>',
+    describe: 'a root key that was made by key new, instead of new ones (it may be in a token)',
+    many: true,
+  },
+  { flags: '--targets-key <file>', describe: 'the same for targets', many: true },
+  { flags: '--provisioning-key <file>', describe: 'the same for the provisioning key', many: true },
   { flags: '--targets-keys <n>', describe: 'keys of targets (default 2, demo 1)' },
   { flags: '--targets-threshold <n>', describe: 'signatures that targets needs (default 2, demo 1)' },
 ];
@@ -53,16 +53,27 @@ export function keyType(context: Context): KeyType {
   return context.options.choice('key-type', keyTypes) ?? 'ed25519';
 }
 
-export function rootQuorum(context: Context, demo: boolean): Quorum {
-  const keys = context.options.integer('root-keys', 1) ?? (demo ? 1 : 3);
+/** `option`: names the files of keys that were made before; then these are the keys, whatever --root-keys says. */
+export function rootQuorum(context: Context, demo: boolean, option = 'root-key'): Quorum {
+  const brought = context.options.list(option).map((file) => context.path(file));
+  const count = context.options.integer('root-keys', 1) ?? (demo ? 1 : 3);
+  const keys = brought.length > 0 ? brought.length : count;
   const threshold = context.options.integer('root-threshold', 1) ?? (demo ? 1 : Math.min(2, keys));
-  return checkQuorum('root', { keys, threshold }, 1);
+  return checkQuorum('root', { keys, threshold, brought }, 1);
 }
 
 function targetsQuorum(context: Context, demo: boolean): Quorum {
-  const keys = context.options.integer('targets-keys', 1) ?? (demo ? 1 : 2);
+  const brought = context.options.list('targets-key').map((file) => context.path(file));
+  const count = context.options.integer('targets-keys', 1) ?? (demo ? 1 : 2);
+  const keys = brought.length > 0 ? brought.length : count;
   const threshold = context.options.integer('targets-threshold', 1) ?? Math.min(keys, demo ? 1 : 2);
-  return checkQuorum('targets', { keys, threshold }, demo ? 1 : 2);
+  return checkQuorum('targets', { keys, threshold, brought }, demo ? 1 : 2);
+}
+
+/** One key signs what a device is, unless more are brought; then still one of them is enough at the factory. */
+function provisioningQuorum(context: Context): Quorum {
+  const brought = context.options.list('provisioning-key').map((file) => context.path(file));
+  return { keys: Math.max(1, brought.length), threshold: 1, brought };
 }
 
 /** What a person said about the product, judged; nothing is made yet. */
@@ -101,6 +112,7 @@ export async function readProduct(context: Context, product: string) {
     company,
     root: rootQuorum(context, demo),
     targets: targetsQuorum(context, demo),
+    provisioning: provisioningQuorum(context),
     keyType: keyType(context),
     existing: await existingKeys(context, company),
   };
@@ -146,12 +158,12 @@ async function askMinimum(context: Context, input: CompanyInput): Promise<Compan
 function readHolderKey(
   bytes: Uint8Array,
   file: string,
-): Result<{ readonly publicKey: PublicKey; readonly publicOnly: boolean }> {
-  const sealed = readSealedPublicKey(bytes);
-  if (sealed.ok) return ok({ publicKey: sealed.value, publicOnly: false });
+): Result<Pick<StoredKey, 'publicKey' | 'publicOnly' | 'place'>> {
+  const sealed = readKeyFile(bytes, file);
+  if (sealed.ok) return ok(sealed.value);
   const json = parseJson(Buffer.from(bytes).toString('utf8'), file);
   const alone = json.ok ? parsePublicKey(json.value, file) : json;
-  return alone.ok ? ok({ publicKey: alone.value, publicOnly: true }) : sealed;
+  return alone.ok ? ok({ publicKey: alone.value, publicOnly: true as const }) : sealed;
 }
 
 /** `ada=FILE`: keys that holders made before. */
@@ -166,11 +178,10 @@ async function existingKeys(context: Context, company: Company): Promise<Map<str
     }
     const file = context.path(text.slice(at + 1));
     const bytes = need(await readSmallFile(file, trustLimits.keyFileBytesMax));
-    const { publicKey, publicOnly } = need(readHolderKey(bytes, file), file);
-    const other = [...found].find(([, key]) => key.publicKey.spkiSha256 === publicKey.spkiSha256)?.[0];
-    if (other !== undefined)
-      stop('CLI_KEY_SHARED', `one key is given for ${other} and for ${holder}`, '--key');
-    found.set(holder, { name: holder, file, publicKey, ...(publicOnly ? { publicOnly } : {}) });
+    const key = need(readHolderKey(bytes, file), file);
+    const twin = [...found].find(([, other]) => other.publicKey.spkiSha256 === key.publicKey.spkiSha256)?.[0];
+    if (twin !== undefined) stop('CLI_KEY_SHARED', `one key is given for ${twin} and for ${holder}`, '--key');
+    found.set(holder, { name: holder, file, ...key });
   }
   return found;
 }

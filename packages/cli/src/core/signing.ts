@@ -9,7 +9,7 @@
  * and its expiry (within the life that such a role has).
  * Leaves to others: how `previous` was verified (signer.ts), whether the act is a good one (the person).
  */
-import type { ApprovalMeaning } from '@airlock/audit';
+import type { ApprovalMeaning, Meaning } from '@airlock/audit';
 import {
   describeChange,
   type Draft,
@@ -53,9 +53,15 @@ export type Act =
       /** What the signature means; stands in its statement. */
       readonly meaning: ApprovalMeaning;
     }
-  /** `reason`: stands in the statement, in the audit log, and on this machine. */
+  /** `reason`: stands in the statement, in the audit log, and on this machine; a renewal needs none. */
   | { readonly kind: 'withdraw'; readonly version: number; readonly reason: string }
-  | { readonly kind: 'renew' };
+  | { readonly kind: 'renew'; readonly reason?: string };
+
+/** What a signature over the act states. */
+export function meaningOf(act: Act): Meaning {
+  if (act.kind === 'approve') return act.meaning;
+  return act.kind === 'withdraw' ? 'withdrawn' : 'renewed';
+}
 
 export interface SigningInput {
   readonly product: string;

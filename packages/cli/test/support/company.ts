@@ -91,6 +91,7 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
     company: company.value,
     root: { keys: 1, threshold: 1 },
     targets: { keys: 1, threshold: 1 },
+    provisioning: { keys: 1, threshold: 1 },
     keyType: 'ed25519',
     existing: new Map(),
     audit: server.log.identity,

@@ -58,6 +58,8 @@ export class SimulatedServer {
   withdrawnBy: readonly string[] = [];
   readonly images = new Map<string, number>();
   readonly devices = new Map<string, unknown>();
+  /** Device records that were put, by device. */
+  readonly records = new Map<string, string>();
   readonly assignments = new Map<string, number>();
   /** Every request, as `METHOD path`. */
   readonly requests: string[] = [];
@@ -197,7 +199,8 @@ export class SimulatedServer {
   }
 
   #routeDevices(call: string, body: Buffer): object {
-    const [, method, device, rest] = /^(GET|PUT|DELETE|POST) devices(?:\/([^/]+)(\/.+)?)?$/.exec(call) ?? [];
+    const [, method, device, rest] =
+      /^(GET|PUT|DELETE|POST) devices(?:\/([^/]+)(\/.+)?)?$/.exec(call.replace(/\?.*$/, '')) ?? [];
     if (method === undefined) return refuse(404, 'API_NOT_FOUND', `no such address: ${call}`);
     if (device === undefined) {
       if (method === 'GET') return { devices: [...this.devices.values()] };
@@ -207,6 +210,12 @@ export class SimulatedServer {
     }
     if (rest === '/assignment') {
       if (method === 'GET') return refuse(404, 'API_NOT_FOUND', 'nothing is assigned');
+      return {};
+    }
+    if (method === 'PUT' && rest === '/record') {
+      const sent: unknown = JSON.parse(body.toString());
+      if (typeof sent === 'object' && sent !== null && 'record' in sent)
+        this.records.set(device, String(sent.record));
       return {};
     }
     const found = this.devices.get(device);

@@ -1,5 +1,6 @@
 /**
- * Online keys in a folder, sealed by a passphrase: `<director | image.product | audit>.<role>.json`.
+ * Online keys in a folder, sealed by a passphrase: `<director | image.product | audit>.<role>.json` for the first, later
+ * generations in key-generations.ts.
  *
  * Keeps true: private halves are made here, never leave the process unsealed, and are opened once. Keys that were
  * made while the server runs are opened when a root first asks for them.
@@ -82,36 +83,63 @@ export function auditKeys(folder: string): Result<PublicKey[]> {
   return ok(keys);
 }
 
+/** Whose online keys: the director's, those of a product's image repository, or the audit log's. */
+export interface Purpose {
+  readonly kind: keyof typeof onlineRoles;
+  /** What the names of the files begin with. */
+  readonly prefix: string;
+  readonly product?: string;
+}
+
+/** `director`, `image:<product>` or `audit`. Error: API_CONFIG. */
+export function parsePurpose(text: string): Result<Purpose> {
+  if (text === 'director' || text === 'audit') return ok({ kind: text, prefix: text });
+  const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(text) ?? [];
+  if (product !== undefined) return ok({ kind: 'image', prefix: `image.${product}`, product });
+  const known = '"director", "audit" or "image:<product>"';
+  return fail('API_CONFIG', `--for: "${text}" is none of ${known}`, '--for');
+}
+
+export function onlineRolesOf({ kind }: Purpose): readonly string[] {
+  return onlineRoles[kind];
+}
+
+/** Told of each key that is made, by its role. */
+export type OnMade = (role: string) => void;
+
 /**
- * Makes the online keys of the director, of a product or of the audit log, if they are not there yet, and answers the
- * public halves; `made` hears of each that is new.
- * Errors: API_CONFIG for a purpose that is neither, API_KEYS for a file that cannot be read.
+ * Makes the first online keys of the director, of a product or of the audit log, if they are not there yet, and answers
+ * the public halves; `made` hears of each that is new.
+ * Errors: API_CONFIG for a purpose that is none of these, API_KEYS for a file that cannot be read.
  */
 export async function makeOnlineKeys(
   folder: string,
   passphrase: string,
   purpose: string,
-  made: (role: string) => void = () => undefined,
+  made: OnMade = () => undefined,
 ): Promise<Result<Readonly<Record<string, PublicKey>>>> {
-  const [, product] = /^image:([a-z][a-z0-9-]{0,31})$/.exec(purpose) ?? [];
-  const kind = product === undefined ? purpose : 'image';
-  if (kind !== 'director' && kind !== 'image' && kind !== 'audit') {
-    const known = '"director", "audit" or "image:<product>"';
-    return fail('API_CONFIG', `--for: "${purpose}" is none of ${known}`, '--for');
-  }
-  if (kind === 'image' && product === undefined) {
-    return fail('API_CONFIG', '--for: "image" needs its product, image:<product>', '--for');
-  }
+  const parsed = parsePurpose(purpose);
+  if (!parsed.ok) return parsed;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const prefix = product === undefined ? kind : `image.${product}`;
   const keys: [string, PublicKey][] = [];
-  for (const role of onlineRoles[kind]) {
-    const name = `${prefix}.${role}.json`;
-    const publicKey = await readOrMake(path.join(folder, name), passphrase, () => made(role));
-    if (!publicKey.ok) return refuseKey(name, publicKey.error.message);
+  for (const role of onlineRolesOf(parsed.value)) {
+    const name = `${parsed.value.prefix}.${role}.json`;
+    const publicKey = await makeOnlineKey(folder, name, passphrase, () => made(role));
+    if (!publicKey.ok) return publicKey;
     keys.push([role, publicKey.value]);
   }
   return ok(Object.fromEntries(keys));
+}
+
+/** The public half of a key file, which is made if it is not there. Errors: API_KEYS naming the file. */
+export async function makeOnlineKey(
+  folder: string,
+  name: string,
+  passphrase: string,
+  made: () => void,
+): Promise<Result<PublicKey>> {
+  const publicKey = await readOrMake(path.join(folder, name), passphrase, made);
+  return publicKey.ok ? publicKey : refuseKey(name, publicKey.error.message);
 }
 
 async function readOrMake(file: string, passphrase: string, made: () => void): Promise<Result<PublicKey>> {

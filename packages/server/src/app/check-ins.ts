@@ -14,6 +14,7 @@ import {
   manifestPath,
   policyPath,
 } from '../core/files.ts';
+import { countHeld } from '../core/proposals.ts';
 import { mustRewriteOnline } from '../core/restoration.ts';
 import { deviceOwner, directorOwner, imageOwner } from '../core/versions.ts';
 import type { DeviceRow } from '../ports/store.ts';
@@ -99,11 +100,27 @@ async function noteOlder(
   const directorOlder =
     mustRewriteOnline(request.directorSnapshot, director.get('snapshot'), now) ||
     mustRewriteOnline(request.directorTargets, director.get('targets'), now);
+  // The director's keys changed: what waits to be signed anew by the timer is signed now, once for each device.
+  if (request.directorRoot < served.directorRoot)
+    rewritten = (await signedAnew(context, device)) || rewritten;
   if (directorOlder && rates.deviceRewrites.take(device.device, now) === undefined) {
     await renewDevice(context, device.device);
     rewritten = true;
   }
   return rewritten;
+}
+
+/** True when the device's set was signed by keys that the director's root names no more, and is signed anew now. */
+async function signedAnew(context: Context, { device }: DeviceRow): Promise<boolean> {
+  const director = await loadDirector(context.store, device);
+  if (director?.snapshot === undefined || director.targets === undefined) return false;
+  const stands = [director.snapshot, director.targets].every(({ role, file }) => {
+    const counted = countHeld(file, role, [director.root.file]);
+    return counted.ok && counted.value.enough;
+  });
+  if (stands) return false;
+  await renewDevice(context, device);
+  return true;
 }
 
 async function addTimestamps(

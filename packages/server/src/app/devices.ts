@@ -207,6 +207,8 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     market: record.value.market,
     hardware: [...record.value.hardware],
     recordNumber: row.recordNumber,
+    recordKeyIds: recordKeyIds(row.record),
+    record: row.record,
     certificateSha256: row.certificateSha256,
     registered: formatInstant(row.registered),
     ...(row.revoked === undefined ? {} : { revoked: formatInstant(row.revoked) }),
@@ -215,6 +217,17 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     ...(reported === undefined ? {} : { reported: reportView(reported) }),
     logFindings: (await context.store.findings(row.device)).length,
   };
+}
+
+/** As the envelope lists them; it was verified when it came, under the root of then. */
+function recordKeyIds(envelope: string): string[] {
+  const value: unknown = JSON.parse(envelope);
+  const signatures =
+    typeof value === 'object' && value !== null && 'signatures' in value ? value.signatures : [];
+  if (!Array.isArray(signatures)) return [];
+  return signatures.flatMap((entry: unknown) =>
+    typeof entry === 'object' && entry !== null && 'keyid' in entry ? [String(entry.keyid)] : [],
+  );
 }
 
 export function reportView({ received, report }: StoredReport): ReportView {

@@ -37,7 +37,7 @@ export async function recordSigning(
       function: role,
       subject: { product, role, version },
       after: { signedSha256, keyId, ...(taken === undefined ? {} : factsOf(taken)) },
-      reason: taken?.statement.reason ?? '',
+      ...(taken === undefined ? {} : { reason: taken.statement.reason }),
     });
     if (taken === undefined) continue;
     const { statement: _, sha256: __, ...rest } = taken;

@@ -8,12 +8,13 @@ import { fail, ok, type Failure, type Result } from '@airlock/trust';
 import { type ImageRepository, viewOf } from '../core/files.ts';
 import {
   countHeld,
+  countsNoMore,
   countSignatures,
   type Counted,
   type Presented,
   readPresented,
 } from '../core/proposals.ts';
-import { rehearse, withChanges } from '../core/publication.ts';
+import { rehearseAll, withChanges } from '../core/publication.ts';
 import { lostBySigner, missingFileName, missingMessage, onlyTakesBack } from '../core/restoration.ts';
 import { imageOwner, lifeSeconds } from '../core/versions.ts';
 import { type ProposalRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
@@ -155,7 +156,7 @@ async function checkNumber(
 ): Promise<Result<RoleStatus | undefined>> {
   const { product, role, version } = { ...presented, product: request.product };
   const inForce = role === 'root' ? published.root : published.roles.get(role);
-  if (inForce !== undefined && version <= inForce.version) {
+  if (inForce !== undefined && version <= inForce.version && !countsNoMore(published, inForce)) {
     const now = readPresented(product, role, inForce.file);
     if (version === inForce.version && now.ok && now.value.signedSha256 === presented.signedSha256) {
       return ok(publishedStatus(published, inForce, request.by.name, context.clock.now()));
@@ -258,7 +259,10 @@ interface Outcome {
   readonly problem?: Failure;
 }
 
-/** Tries the one role, then all that are open together: a change of keys needs both sides at once. */
+/**
+ * Tries all that are open together, then the one role alone. Together first: a root with new online keys, published
+ * before the function that goes with it, would have the new snapshot remember the number that it should forget.
+ */
 export async function attempt(
   context: Context,
   published: ImageRepository,
@@ -267,7 +271,7 @@ export async function attempt(
 ): Promise<Outcome> {
   const at = { now: context.clock.now(), keyring: context.keyring };
   let problem: Failure | undefined;
-  const sets = others.length === 0 ? [[row]] : [[row], [...others, row]];
+  const sets = others.length === 0 ? [[row]] : [[...others, row], [row]];
   for (const changes of sets) {
     const enough = changes.filter((change) => countIn(change, published, changes).enough);
     if (!enough.includes(row)) continue;
@@ -275,29 +279,15 @@ export async function attempt(
     const targets = files.find(({ role }) => role === 'targets');
     const policy = targets && (await policyOf(context.store, row.product, targets.file));
     const after = withChanges(policy === undefined ? published : { ...published, policy }, files, at);
-    if (!after.ok) return { changes: [], problem: after.error };
+    if (!after.ok) {
+      problem = after.error;
+      continue;
+    }
     const rehearsed = rehearseAll(published, after.value, files, at);
     if (rehearsed.ok) return { after: after.value, changes: files };
-    problem ??= rehearsed.error;
+    problem = rehearsed.error;
   }
   return { changes: [], ...(problem === undefined ? {} : { problem }) };
-}
-
-function rehearseAll(
-  published: ImageRepository,
-  after: ImageRepository,
-  changes: readonly RoleFile[],
-  at: Parameters<typeof rehearse>[2],
-): Result<true> {
-  // A product's first root stands alone until its targets come.
-  if (after.snapshot === undefined) return ok(true);
-  const view = rehearse(published, after, at);
-  if (!view.ok) return view;
-  for (const { role } of changes) {
-    const failure = view.value.failures[role];
-    if (failure !== undefined) return { ok: false, error: failure };
-  }
-  return ok(true);
 }
 
 export function countIn(row: RoleFile, published: ImageRepository, changes: readonly RoleFile[]): Counted {

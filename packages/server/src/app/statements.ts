@@ -3,12 +3,13 @@
  *
  * Keeps true: no signature of a function is counted here without the statement of the same key over the same bytes,
  * about exactly the step that the role makes, by the person whom the policy names, over a checkpoint that this log
- * had, at a time that is now. Devices do not ask for statements: what this refuses is evidence that would be missing.
+ * had, at a time that is now - or, in a ceremony, since it began. Devices do not ask for statements: what this refuses is evidence that would be missing.
  */
 import {
   logOf,
   matchStatement,
   openStatement,
+  parseEntry,
   sameHash,
   type Statement,
   statementSha256,
@@ -23,9 +24,11 @@ import {
   type PublicKey,
   readRole,
   type Result,
+  type UtcSeconds,
 } from '@airlock/trust';
 import type { ImageRepository } from '../core/files.ts';
 import type { Presented } from '../core/proposals.ts';
+import { imageOwner } from '../core/versions.ts';
 import type { StatementRow } from '../ports/audit-store.ts';
 import { rootAt } from './audit.ts';
 import type { Context } from './context.ts';
@@ -39,6 +42,11 @@ export interface TakenStatement extends Omit<StatementRow, 'entry'> {
 
 /** An hour: the commonest wrong clock is one that missed a daylight-saving change. */
 const clockSkewSecondsMax = 3600;
+/**
+ * Holders of a ceremony never meet, and hand its file on for days; their machines sign nothing in one whose function
+ * roles have lost more than half of their life, which is 90 days at most.
+ */
+const ceremonySecondsMax = 90 * 86_400;
 
 export interface StatedRequest {
   readonly product: string;
@@ -137,7 +145,7 @@ async function takeOne(
       refused = matched;
       continue;
     }
-    const timely = request.past === undefined ? await checkMoment(context, statement) : ok(true);
+    const timely = request.past === undefined ? await checkMoment(context, request, statement) : ok(true);
     if (!timely.ok) return timely;
     const { role, version, signedSha256 } = presented;
     const sha256 = statementSha256(bytes);
@@ -168,22 +176,60 @@ async function delegations(context: Context, { product, presented, delegators }:
 }
 
 /** A statement is of now, and over a log that this server showed: otherwise its bounds in the log say nothing. */
-async function checkMoment({ store, clock }: Context, statement: Statement): Promise<Result<true>> {
+async function checkMoment(
+  context: Context,
+  request: StatedRequest,
+  statement: Statement,
+): Promise<Result<true>> {
+  const { store, clock } = context;
   const now = clock.now();
-  if (Math.abs(statement.time - now) > clockSkewSecondsMax) {
-    const message = `the statement is of ${formatInstant(statement.time)}, here it is ${formatInstant(now)}: correct the clock`;
-    return fail('API_STATEMENT', message, 'statements');
-  }
   const { origin, size, rootSha256 } = statement.checkpoint;
   const head = await store.auditHead();
   const had =
     head?.origin === origin &&
     size <= head.size &&
     sameHash(await rootAt(store, size), Buffer.from(rootSha256, 'hex'));
+  const late = Math.abs(statement.time - now) > clockSkewSecondsMax;
+  if (late && !(had && (await isOfCeremony(context, request, statement)))) {
+    const message = `the statement is of ${formatInstant(statement.time)}, here it is ${formatInstant(now)}: correct the clock`;
+    return fail('API_STATEMENT', message, 'statements');
+  }
   if (had) return ok(true);
   return fail(
     'API_STATEMENT',
     `the audit log never had a checkpoint of ${size} entries with this root`,
     'statements',
   );
+}
+
+/**
+ * Keys of a function change in a ceremony, together with the `targets` that names them: what was stated over a log in
+ * which that `targets` did not stand yet may be as old as the ceremony, since nothing of it could be handed in before.
+ * It is not older than the last entry that its signer's machine saw, so that the bounds in the log hold.
+ */
+async function isOfCeremony(
+  { store, clock }: Context,
+  { product, published, delegators }: StatedRequest,
+  { time, checkpoint }: Statement,
+): Promise<boolean> {
+  const now = clock.now();
+  const [leaf = ''] = await store.auditLeaves(Math.max(0, checkpoint.size - 1), 1);
+  const seen = parseEntry(Buffer.from(leaf));
+  if (!seen.ok || time > now || time < now - ceremonySecondsMax) return false;
+  if (time < seen.value.time - clockSkewSecondsMax) return false;
+  const proposed = delegators.length > 1;
+  const since = proposed ? now : await targetsSince(store, product, published);
+  return since !== undefined && seen.value.time < since;
+}
+
+/** When the `targets` in force came here. */
+async function targetsSince(
+  store: Context['store'],
+  product: string,
+  { roles }: ImageRepository,
+): Promise<UtcSeconds | undefined> {
+  const targets = roles.get('targets');
+  if (targets === undefined) return undefined;
+  const listed = await store.listings(imageOwner(product), 'targets', '');
+  return listed.find(({ version }) => version === targets.version)?.created;
 }

@@ -17,6 +17,7 @@ import {
   verifyRoleFile,
 } from '@airlock/trust';
 import type { RoleFile } from '../ports/store.ts';
+import type { ImageRepository } from './files.ts';
 
 /** A role file from outside, as far as it can be judged alone. */
 export interface Presented extends RoleFile {
@@ -102,6 +103,18 @@ export function countHeld(file: string, role: string, delegators: readonly strin
       ? counts.length === delegators.length && counts.every((count) => count.enough)
       : counts.some((count) => count.enough);
   return ok({ file, signedBy: [...valid.value].toSorted(), threshold, enough });
+}
+
+/**
+ * A function that none of its keys in force signed counts for nobody any more: it was a thief's, or its keys changed.
+ * Its number holds back no lower one - the highest number that there is would else end the function for good. Whether
+ * devices forgot the number as well is for the rehearsal to say: only new snapshot and timestamp keys make them.
+ */
+export function countsNoMore({ roles }: ImageRepository, { role, file }: RoleFile): boolean {
+  const targets = roles.get('targets');
+  if (targets === undefined || role === 'root' || role === 'targets') return false;
+  const counted = countHeld(file, role, [targets.file]);
+  return counted.ok && counted.value.signedBy.length === 0;
 }
 
 function validSignatures(file: string, delegators: readonly string[]): Result<Set<string>> {

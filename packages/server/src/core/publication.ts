@@ -80,6 +80,24 @@ export function rehearse(
   return check(after, held, at, 1).result;
 }
 
+/** The same for a set of changes, each of which must count afterwards. */
+export function rehearseAll(
+  published: ImageRepository,
+  after: ImageRepository,
+  changes: readonly RoleFile[],
+  at: { readonly now: UtcSeconds; readonly keyring: Keyring },
+): Result<true> {
+  // A product's first root stands alone until its targets come.
+  if (after.snapshot === undefined) return ok(true);
+  const view = rehearse(published, after, at);
+  if (!view.ok) return view;
+  for (const { role } of changes) {
+    const failure = view.value.failures[role];
+    if (failure !== undefined) return { ok: false, error: failure };
+  }
+  return ok(true);
+}
+
 function check(
   repository: ImageRepository,
   state: RepositoryState,

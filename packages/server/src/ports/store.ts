@@ -37,8 +37,9 @@ export interface Listing {
 }
 
 export interface RoleStore {
+  /** From now on the current file of its role, also when its number is lower than one before. */
   addRole(owner: OwnerKey, file: RoleFile, now: UtcSeconds): Promise<void>;
-  /** The newest file of each role of the owner, root included. */
+  /** The current file of each role of the owner, root included. */
   currentRoles(owner: OwnerKey): Promise<readonly RoleFile[]>;
   /** Versions only: what a check-in compares. */
   currentVersions(owner: OwnerKey): Promise<ReadonlyMap<string, number>>;

@@ -78,6 +78,9 @@ const auditLog: readonly string[] = [
      entry integer not null, primary key (product, role, version, signed_sha256, key_id)) without rowid`,
   `create index statements_release on statements (product, release)`,
 ];
+/** Files that a lower number took the place of: a thief's highest number must not stay the newest for ever. */
+const passedOver = `create table passed_over (owner text not null, role text not null, version integer not null,
+     primary key (owner, role, version)) without rowid`;
 
 export const migrations: Record<string, Migration> = {
   '0001-first': {
@@ -108,6 +111,11 @@ export const migrations: Record<string, Migration> = {
   '0006-audit-log': {
     async up(db: Kysely<unknown>): Promise<void> {
       for (const statement of auditLog) await sql.raw(statement).execute(db);
+    },
+  },
+  '0007-passed-over': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await sql.raw(passedOver).execute(db);
     },
   },
 };

@@ -17,12 +17,37 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       .selectFrom('roles')
       .select(({ fn }) => ['role', fn.max('version').as('version')])
       .where('owner', '=', owner)
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('passed_over')
+              .select('passed_over.version')
+              .whereRef('passed_over.owner', '=', 'roles.owner')
+              .whereRef('passed_over.role', '=', 'roles.role')
+              .whereRef('passed_over.version', '=', 'roles.version'),
+          ),
+        ),
+      )
       .groupBy('role');
   return {
     async addRole(owner, { role, version, file }, now) {
       await db
         .insertInto('roles')
         .values({ owner, role, version, file, created: formatInstant(now) })
+        .execute();
+      await db
+        .insertInto('passed_over')
+        .columns(['owner', 'role', 'version'])
+        .expression(
+          db
+            .selectFrom('roles')
+            .select(['owner', 'role', 'version'])
+            .where('owner', '=', owner)
+            .where('role', '=', role)
+            .where('version', '>', version),
+        )
+        .onConflict((conflict) => conflict.doNothing())
         .execute();
     },
     async currentRoles(owner) {
@@ -60,6 +85,16 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
         .limit(count)
         .execute();
     },
+    ...expiryQueries(db),
+    ...historyQueries(db),
+    ...documentQueries(db),
+  };
+}
+
+function expiryQueries(
+  db: Kysely<Tables>,
+): Pick<RoleStore, 'snapshotsExpiringBefore' | 'setExpiry' | 'expireDeviceSets'> {
+  return {
     async snapshotsExpiringBefore(moment, count) {
       const rows = await db
         .selectFrom('snapshot_expiry')
@@ -82,8 +117,6 @@ export function roleStore(db: Kysely<Tables>): RoleStore {
       const expires = formatInstant(now);
       await db.updateTable('snapshot_expiry').set({ expires }).where('owner', 'like', 'device:%').execute();
     },
-    ...historyQueries(db),
-    ...documentQueries(db),
   };
 }
 

@@ -3,6 +3,8 @@ import type { Generated } from 'kysely';
 
 export interface Tables {
   roles: { owner: string; role: string; version: number; file: string; created: string };
+  /** Rows of `roles` that are not current although their number is higher. Almost always empty. */
+  passed_over: { owner: string; role: string; version: number };
   snapshot_expiry: { owner: string; expires: string };
   documents: { product: string; sha256: string; text: string };
   products: { product: string; created: string; revision: number };
