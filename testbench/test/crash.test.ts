@@ -23,6 +23,7 @@ import { exploreLog } from '../src/crash/log-explorer.ts';
 import { contentOf, filled, type Medium, unwritten } from '../src/crash/medium.ts';
 import { mutants } from '../src/crash/mutants.ts';
 import { keyOf } from '../src/crash/node-key.ts';
+import { parseOptions } from '../src/crash/options.ts';
 import { exhaustiveMax, outcomes } from '../src/crash/outcomes.ts';
 import { type Scenario, scenarios } from '../src/crash/scenarios.ts';
 import { runSeeded } from '../src/crash/seeded.ts';
@@ -95,6 +96,29 @@ test('TEST-OTA-896 REQ-OTA-APPLY-02: the trace of a planted defect: the way from
   assert.match(found?.violation ?? '', /would be tried while the record says Staged/);
   assert.equal(found?.trace[0], 'the start');
   assert.match(found?.trace.at(-1) ?? '', /power cut after activate\.d: (write of 512 bytes|flush)/);
+});
+
+test('TEST-OTA-897 REQ-OTA-OPS-01: a command line of the explorer that would do nothing or something else: one line says so', () => {
+  const wrong: Readonly<Record<string, RegExp>> = {
+    foo: /foo/,
+    '--seconds': /--seconds/,
+    '--seconds -5': /--seconds/,
+    '--seconds 0': /nothing/,
+    '--seed 9999999999': /at most nine digits/,
+    '--scenario nowhere': /'small release'/,
+    '--mutants --runs 3': /--runs does nothing with --mutants/,
+    '--real 0': /at least 1/,
+    '--real 5 --seconds 3': /--seconds does nothing with --real/,
+  };
+  for (const [line, words] of Object.entries(wrong)) {
+    const parsed = parseOptions(line.split(' '));
+    assert.equal(typeof parsed, 'string', line);
+    assert.match(String(parsed), words);
+  }
+  assert.match(String(parseOptions(['--scenario', 'small release', '--runs', '1'])), /without any/);
+  const parsed = parseOptions(['--seed', '7', '--runs', '1']);
+  assert.ok(typeof parsed !== 'string');
+  assert.deepEqual([parsed.kind, parsed.seed, parsed.runs], ['explore', 7, 1]);
 });
 
 test('TEST-OTA-953 REQ-OTA-APPLY-02: a planted defect whose place is gone: an error, never a mutant that is none', async () => {

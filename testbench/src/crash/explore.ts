@@ -40,6 +40,8 @@ export interface Found {
 
 export interface Counts {
   readonly nodes: number;
+  /** Nodes that were booted, in every environment that could differ. */
+  readonly booted: number;
   readonly boots: number;
   /** Boots that would have been the same again. */
   readonly skipped: number;
@@ -134,7 +136,7 @@ class Graph {
     const { bootsToRest } = this.#chains;
     const open = this.#queue.length - this.#booted;
     const [boots, skipped, edges, cuts] = [this.#boots, this.#skipped, this.#edges, this.#cuts];
-    return { nodes: this.#known.size, boots, skipped, edges, cuts, open, bootsToRest };
+    return { nodes: this.#known.size, booted: this.#booted, boots, skipped, edges, cuts, open, bootsToRest };
   }
 
   async #bootAll(node: Node): Promise<void> {

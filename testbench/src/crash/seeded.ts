@@ -11,7 +11,7 @@ import { type DiskState, settled } from './crash-disk.ts';
 import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots } from './faults.ts';
-import { brokenBetween, brokenIn, unprovenStaged } from './invariants.ts';
+import { brokenBetween, brokenIn, unprovenStaged, unsealed } from './invariants.ts';
 import { bootsToRestMax, restOf } from './liveness.ts';
 import type { Medium } from './medium.ts';
 import { keyOf } from './node-key.ts';
@@ -25,6 +25,8 @@ export interface SeededRun {
   readonly options: string;
   readonly boots: number;
   readonly cuts: number;
+  /** What was drawn, line by line. */
+  readonly trace: readonly string[];
   readonly found: Found | undefined;
 }
 
@@ -73,8 +75,9 @@ class Run {
     const words = `${start}, target ${target}, ${JSON.stringify(options)}`;
     this.#words = words;
     const violation = (await this.#underFaults(node, world)) ?? undefined;
-    const found = violation === undefined ? undefined : { violation, trace: [words, ...this.#trace] };
-    return { seed: this.#seed, options: words, boots: this.#boots, cuts: this.#cuts, found };
+    const trace = [words, ...this.#trace];
+    const found = violation === undefined ? undefined : { violation, trace };
+    return { seed: this.#seed, options: words, boots: this.#boots, cuts: this.#cuts, trace, found };
   }
 
   async #underFaults(start: NodeState, world: World): Promise<string | undefined> {
@@ -102,7 +105,8 @@ class Run {
     const stop = Promise.withResolvers<void>();
     const observe = (step: string, { disk: state, boot, counter }: Moment): void => {
       if (left !== undefined || broken !== undefined) return;
-      if (steps % judgedEvery === 0) broken = this.#judgeAll(node.disk.durable, state, world);
+      if (steps % judgedEvery === 0)
+        broken = this.#judgeAll(node.disk.durable, { disk: state, boot, counter }, world);
       if (steps >= endAt) {
         const alone = killed && boot !== undefined;
         this.#trace.push(`${alone ? 'agent killed' : 'power cut'} after ${step}`);
@@ -119,7 +123,7 @@ class Run {
     if (broken !== undefined) return broken;
     const after = left ?? ended?.after;
     if (after === undefined) return 'the boot ended without an end';
-    const judged = this.#judge(node.disk.durable, after.disk.durable, world);
+    const judged = this.#judge(node.disk.durable, after.disk.durable, world, after.counter);
     if (judged !== undefined || after.boot !== undefined) return judged ?? after;
     return this.#rotten({ ...after, disk: { durable: settled(after.disk), pending: [] } }, world);
   }
@@ -174,7 +178,7 @@ class Run {
       if (typeof ended === 'string' || ended === undefined) return ended ?? 'the boot did not end';
       const rest = restOf(ended.end, ended.after, world);
       this.#trace.push(`good: ${ended.end.kind}`);
-      const judged = this.#judge(node.disk.durable, settled(ended.after.disk), world);
+      const judged = this.#judge(node.disk.durable, settled(ended.after.disk), world, ended.after.counter);
       if (judged !== undefined) return judged;
       if (rest.kind === 'settled') return undefined;
       if (rest.kind === 'stuck' && boot > 0) return rest.violation;
@@ -183,20 +187,21 @@ class Run {
     return `liveness: no rest within ${bootsToRestMax} boots`;
   }
 
-  #judgeAll(before: Medium, state: DiskState, world: World): string | undefined {
-    for (const durable of outcomes(state, this.#random)) {
-      const broken = this.#judge(before, durable, world);
+  #judgeAll(before: Medium, { disk, counter }: Moment, world: World): string | undefined {
+    for (const durable of outcomes(disk, this.#random)) {
+      const broken = this.#judge(before, durable, world, counter);
       if (broken !== undefined) return broken;
     }
     return undefined;
   }
 
-  #judge(before: Medium, after: Medium, world: World): string | undefined {
+  #judge(before: Medium, after: Medium, world: World, counter: number | undefined): string | undefined {
     this.#cuts += 1;
-    const cut = { disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter: undefined };
+    const cut = { disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter };
     this.#seen(`${this.#words} ${keyOf(cut, world)}`);
     const staged = this.#slotRotted ? undefined : unprovenStaged(after, world);
-    return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty') ?? staged;
+    const seal = unsealed(after, counter);
+    return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty') ?? staged ?? seal;
   }
 
   #drawOutcome({ durable, pending }: DiskState): Medium {

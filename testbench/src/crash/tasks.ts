@@ -4,10 +4,10 @@
 import { seededRandom } from '../random.ts';
 import { loadAgent } from './agent-sources.ts';
 import { agentVariants } from './agent-variants.ts';
-import { type Explored, explore, type Found } from './explore.ts';
+import { type Counts, type Explored, explore, type Found } from './explore.ts';
 import { hunt, type Hunted } from './hunt.ts';
 import { mutants } from './mutants.ts';
-import { scenarioOf } from './scenarios.ts';
+import { scenarioOf, scenarios } from './scenarios.ts';
 import { runSeeded } from './seeded.ts';
 import { startState } from './start-states.ts';
 import { World } from './world.ts';
@@ -29,6 +29,8 @@ export interface SeededResult {
   readonly boots: number;
   readonly cuts: number;
   readonly nodes: number;
+  /** What was drawn for the last run. */
+  readonly trace: readonly string[];
   /** Runs in which something was broken. */
   readonly found: readonly { readonly seed: number; readonly found: Found }[];
 }
@@ -39,22 +41,28 @@ export interface ScenarioResult extends Explored {
   readonly ms: number;
 }
 
+/** Hears how far a graph is. */
+export type Progress = (name: string, counts: Pick<Counts, 'booted' | 'open'>) => void;
+
+/** The agent as it is, hunted like a defect: whatever is found in it would make every catch worth nothing. */
+export const controlName = 'the agent as it is';
+
 export type TaskResult = ScenarioResult | SeededResult | ({ readonly kind: 'mutant' } & Hunted);
 
 /** Does one task. `untilMs` is a moment of `Date.now()`. */
-export async function doTask(task: Task): Promise<TaskResult> {
-  if (task.kind === 'scenario') return await doScenario(task);
+export async function doTask(task: Task, progress: Progress = () => undefined): Promise<TaskResult> {
+  if (task.kind === 'scenario') return await doScenario(task, progress);
   if (task.kind === 'seeded') return await doSeeded(task);
-  const mutant = mutants.find(({ name }) => name === task.name);
+  const control = { name: controlName, changes: [], scenarios: [scenarios[0]?.name ?? ''] };
+  const mutant = task.name === controlName ? control : mutants.find(({ name }) => name === task.name);
   if (mutant === undefined) throw new Error(`there is no mutant ${task.name}`);
   return { kind: 'mutant', ...(await hunt(mutant)) };
 }
 
-async function doScenario({
-  name,
-  untilMs,
-  msMax,
-}: Extract<Task, { kind: 'scenario' }>): Promise<ScenarioResult> {
+async function doScenario(
+  { name, untilMs, msMax }: Extract<Task, { kind: 'scenario' }>,
+  progress: Progress,
+): Promise<ScenarioResult> {
   const begunMs = Date.now();
   const endMs = Math.min(untilMs, begunMs + msMax);
   const scenario = scenarioOf(name);
@@ -71,6 +79,7 @@ async function doScenario({
     kills: scenario.kills,
     nodesMax: Number.POSITIVE_INFINITY,
     isOver: () => Date.now() > endMs,
+    progress: (counts) => progress(name, counts),
   });
   return { kind: 'scenario', name, ms: Date.now() - begunMs, ...explored };
 }
@@ -80,12 +89,14 @@ async function doSeeded(task: Extract<Task, { kind: 'seeded' }>): Promise<Seeded
   const seen = new Set<string>();
   const found: { seed: number; found: Found }[] = [];
   let [runs, boots, cuts] = [0, 0, 0];
+  let trace: readonly string[] = [];
   for (let seed = task.from; seed < task.from + task.count && Date.now() < task.untilMs; seed += 1) {
     const run = await runSeeded(seed, agent, (key) => seen.add(key));
     runs += 1;
+    ({ trace } = run);
     boots += run.boots;
     cuts += run.cuts;
     if (run.found !== undefined) found.push({ seed, found: run.found });
   }
-  return { kind: 'seeded', runs, boots, cuts, nodes: seen.size, found };
+  return { kind: 'seeded', runs, boots, cuts, nodes: seen.size, trace, found };
 }

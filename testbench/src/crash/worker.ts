@@ -13,7 +13,11 @@ async function answer(task: Task): Promise<void> {
 
 async function messageOf(task: Task): Promise<{ readonly result: TaskResult } | { readonly fault: string }> {
   try {
-    return { result: await doTask(task) };
+    const result = await doTask(task, (name, { booted, open }) => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
+      parentPort?.postMessage({ progress: { name, booted, open } });
+    });
+    return { result };
   } catch (error) {
     return { fault: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }

@@ -1,0 +1,82 @@
+/** The command line of `npm run crash`: one of four things to do, and what each takes. Anything else is an error. */
+import { randomInt } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { scenarios } from './scenarios.ts';
+
+export const usage = `npm run crash                              every graph and 1,000 seeded runs, in at most ten minutes
+npm run crash -- --seconds N --runs N      the same with other budgets
+npm run crash -- --must-close              ... and exit 1 unless the small release was explored to its end
+npm run crash -- --scenario 'NAME'         one graph alone; names with spaces are quoted
+npm run crash -- --seed N                  with this seed, exactly; --seed N --runs 1 repeats one run and prints it
+npm run crash -- --mutants                 plants defects; each must be found, and nothing in the agent as it is
+npm run crash -- --real N [--seed N]       N power cuts and N kills of real processes, over real TLS
+--json prints one value for machines. Exit status: 0 nothing was broken, 1 something was, 2 wrong usage.`;
+
+/** As long as a person waits for a proof, and CI for a part of it. */
+const secondsDefault = 600;
+const runsDefault = 1000;
+/** With a thousand runs a seed still has nine digits. */
+const seedMax = 900_000_000;
+
+export interface Options {
+  readonly kind: 'explore' | 'mutants' | 'real' | 'help';
+  readonly seconds: number;
+  readonly runs: number;
+  readonly seed: number;
+  readonly scenario: string | undefined;
+  readonly mustClose: boolean;
+  /** Cuts, and kills, of real processes. */
+  readonly real: number;
+  readonly json: boolean;
+}
+
+/** The options, or what is wrong with them. */
+export function parseOptions(args: readonly string[]): Options | string {
+  let given;
+  try {
+    given = parseArgs({
+      args: [...args],
+      options: {
+        seconds: { type: 'string' },
+        runs: { type: 'string' },
+        seed: { type: 'string' },
+        scenario: { type: 'string' },
+        'must-close': { type: 'boolean', default: false },
+        mutants: { type: 'boolean', default: false },
+        real: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+  }
+  const { seconds, runs, seed, scenario, real, json } = given;
+  for (const [name, text] of Object.entries({ seconds, runs, seed, real })) {
+    if (text !== undefined && !/^[0-9]{1,9}$/.test(text))
+      return `--${name}: "${text}" is not a whole number of at most nine digits`;
+  }
+  const known = scenarios.map(({ name }) => name);
+  if (scenario !== undefined && !known.includes(scenario))
+    return `--scenario is one of: ${known.map((name) => `'${name}'`).join(', ')}`;
+  const kind = given.help ? 'help' : given.mutants ? 'mutants' : real === undefined ? 'explore' : 'real';
+  const others = { seconds, runs, scenario, ...(kind === 'mutants' ? { seed, real } : {}) };
+  const idle = Object.entries(others).find(([, value]) => value !== undefined);
+  if ((kind === 'mutants' || kind === 'real') && idle !== undefined)
+    return `--${idle[0]} does nothing with --${kind}`;
+  if (scenario !== undefined && runs !== undefined)
+    return '--runs are of seeded runs, and --scenario is one graph without any';
+  const options = {
+    kind,
+    seconds: Number(seconds ?? secondsDefault),
+    runs: Number(runs ?? runsDefault),
+    seed: Number(seed ?? randomInt(1, seedMax)),
+    scenario,
+    mustClose: given['must-close'],
+    real: Number(real ?? 0),
+    json,
+  } as const;
+  if (kind === 'real' && options.real === 0) return '--real takes the number of cuts, at least 1';
+  if (kind === 'explore' && options.seconds === 0) return '--seconds 0 would explore nothing';
+  return options;
+}
