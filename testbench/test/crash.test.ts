@@ -113,9 +113,9 @@ test('TEST-OTA-897 REQ-OTA-OPS-01: a command line of the explorer that would do 
   for (const [line, words] of Object.entries(wrong)) {
     const parsed = parseOptions(line.split(' '));
     assert.equal(typeof parsed, 'string', line);
-    assert.match(String(parsed), words);
+    assert.match(JSON.stringify(parsed), words);
   }
-  assert.match(String(parseOptions(['--scenario', 'small release', '--runs', '1'])), /without any/);
+  assert.match(JSON.stringify(parseOptions(['--scenario', 'small release', '--runs', '1'])), /without any/);
   const parsed = parseOptions(['--seed', '7', '--runs', '1']);
   assert.ok(typeof parsed !== 'string');
   assert.deepEqual([parsed.kind, parsed.seed, parsed.runs], ['explore', 7, 1]);
