@@ -14,7 +14,13 @@ import {
   type UtcSeconds,
 } from '@airlock/trust';
 import type { Effect, Facts } from './core/effects.ts';
-import { judgeSeal, recoverRestored, restoredWords, type CounterReading } from './core/floor-seal.ts';
+import {
+  judgeSeal,
+  recoverRestored,
+  restoredWords,
+  stillUnproven,
+  type CounterReading,
+} from './core/floor-seal.ts';
 import { recoverLost, type Found } from './core/lost.ts';
 import { messageOf } from './core/operating-error.ts';
 import { deviceRecordUnknown, manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
@@ -76,8 +82,10 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
     const verdict = judgeSeal(record, reading);
     if (verdict === 'unreadable') notes.push({ code: 'OTA_FAIL_FLOOR', reason: reasonOf(reading) });
     if (verdict === 'uncommitted') return { ...base, record, recovery: [settle] };
-    if (verdict !== 'restored' || record.restored !== undefined) return { ...base, record, recovery: [] };
+    const untouched = record.restored === undefined && verdict !== 'restored';
+    if (untouched) return { ...base, record, recovery: [] };
     const { found, facts } = await look(ports, settings, manifests);
+    if (record.restored !== undefined) return { ...base, record, recovery: stillUnproven(record, facts) };
     const restored = recoverRestored(record, found, facts, deviceRecord);
     await noteFirst(base, ports, 'OTA_STATE_RESTORED', restoredReason(record, restored.record, reading));
     return { ...base, record: restored.record, recovery: restored.effects };

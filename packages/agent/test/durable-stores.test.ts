@@ -132,6 +132,23 @@ test('TEST-OTA-264 REQ-OTA-LOG-03: a ring that overwrites what the server never 
   assert.equal(log.head().sequence, kept.at(-1)?.sequence);
 });
 
+test('TEST-OTA-898 REQ-OTA-LOG-01, REQ-OTA-APPLY-03: a result whose chain to the newest entry rotted: it is known all the same, and not told a second time', async () => {
+  const disk = await newLog(8);
+  const log = await openEventLog(port(disk), '/state', 8);
+  await log.append(event('a start'));
+  await log.append({ ...event('rolled back'), attempt: 'a1', facts: { result: true } });
+  await log.append(event('another start'));
+  await log.append(event('and one more'));
+  const file = await port(disk).open('/state/log');
+  assert.ok(file);
+  await file.write(3 * 4096, new Uint8Array(4096).fill(7));
+  await file.flush();
+  const recovered = await openEventLog(port(disk), '/state', 8);
+  assert.equal((await recovered.after(0, 100)).length, 1, 'the chain ends where the cell rotted');
+  assert.equal(recovered.hasResult('a1'), true);
+  assert.equal(recovered.hasResult('a2'), false);
+});
+
 test('TEST-OTA-265 REQ-OTA-APPLY-06, REQ-OTA-MAN-05: images of any length into a slot: proven when they fit, refused when a byte too long, too short or changed', async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -83,11 +83,18 @@ export function recoverRestored(
   const stray = attempt === undefined ? unprovenGroup(facts) : undefined;
   return {
     record,
-    effects: [
-      { kind: 'write-record', step: 'seal.a', record },
-      ...(stray === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group: stray } as const]),
-    ],
+    // Disarmed first: a cut in between leaves a record that is still noticed as restored, and this is done again.
+    effects: [...disarming(stray), { kind: 'write-record', step: 'seal.a', record }],
   };
+}
+
+/** At every start until a device record names the floor: a boot control that failed once may do it now. */
+export function stillUnproven(record: DeviceState, facts: Facts): readonly Effect[] {
+  return record.state === 'Idle' ? disarming(unprovenGroup(facts)) : [];
+}
+
+function disarming(group: GroupLetter | undefined): readonly Effect[] {
+  return group === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group, goOn: true }];
 }
 
 const restoredReason = {

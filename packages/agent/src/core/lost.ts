@@ -28,8 +28,10 @@ export function recoverLost(
   const floor = Math.max(found.A?.version ?? 0, found.B?.version ?? 0);
   const restored = facts.sealed ? { restored: { deviceRecord } } : {};
   const record: DeviceState = { ...fresh, floor, ...restored };
-  const effects: Effect[] = [{ kind: 'write-record', step: 'fail.a', record }];
-  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial });
+  // Disarmed first: a cut in between leaves a record that is still lost, and this is done again.
+  const effects: Effect[] = [];
+  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, goOn: true });
+  effects.push({ kind: 'write-record', step: 'fail.a', record });
   if (trial === facts.bootedGroup) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });
   return { record, effects };
 }

@@ -101,6 +101,11 @@ interface Recovered {
   /** The unbroken chain up to the newest entry, oldest first. */
   readonly known: readonly Known[];
   readonly uploaded: number;
+  /**
+   * Attempts whose result stands in any whole cell: one that the chain no longer reaches was told all the same, and
+   * must not be told twice.
+   */
+  readonly told: ReadonlySet<string>;
   /** First and last sequence that the chain lacks although a younger entry is there. */
   readonly brokenBefore: number | undefined;
   readonly begunAnew: boolean;
@@ -135,7 +140,10 @@ async function readCells(file: DiskFile, places: number): Promise<Recovered> {
   // Older cells that are whole but no longer chained: something between rotted, and that is worth an entry.
   const broken = bySequence.size > known.length && oldest > 1;
   const begunAnew = newest === undefined && damaged > tornCellsMax;
-  return { known, uploaded, brokenBefore: broken ? oldest : undefined, begunAnew };
+  const told = new Set(
+    [...bySequence.values()].flatMap(({ entry }) => (isResult(entry) ? (entry.attempt ?? []) : [])),
+  );
+  return { known, uploaded, told, brokenBefore: broken ? oldest : undefined, begunAnew };
 }
 
 interface SomeCells {
@@ -193,6 +201,7 @@ function oneByOne(append: (event: LogEvent) => Promise<void>): (event: LogEvent)
 function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog {
   const known = [...recovered.known];
   let uploaded = recovered.uploaded;
+  const { told } = recovered;
   let brokenBefore = recovered.brokenBefore;
   /** Entries that could not be read for an upload, not announced yet. */
   let unreadable: { readonly first: number; readonly last: number } | undefined;
@@ -245,7 +254,7 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
     head,
     begunAnew: recovered.begunAnew,
     append,
-    hasResult: (attempt) => known.some((entry) => entry.result === attempt),
+    hasResult: (attempt) => told.has(attempt) || known.some((entry) => entry.result === attempt),
     sha256Of: (sequence) => {
       const entry = known.find((one) => one.sequence === sequence);
       if (entry === undefined) throw new RangeError(`entry ${sequence} is not in the log`);
