@@ -36,8 +36,16 @@ const lettered: SourceChange = {
       tellStep?.(undefined);`,
 };
 
+const copies = new Map<string, Promise<AgentModule>>();
+
 /** The agent with these changes; the same `name` is loaded once. */
 export async function loadAgent(name: string, given: readonly SourceChange[] = []): Promise<AgentModule> {
+  const loading = copies.get(name) ?? loadCopy(name, given);
+  copies.set(name, loading);
+  return await loading;
+}
+
+async function loadCopy(name: string, given: readonly SourceChange[]): Promise<AgentModule> {
   const changes = [...given, lettered];
   const left = new Set(changes);
   const hooks = copyHooks(name, changes, left);
