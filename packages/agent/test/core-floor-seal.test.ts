@@ -158,6 +158,12 @@ function checkRecovered(held: DeviceState, given: Facts, found: Parameters<typeo
   assert.equal(record.confirmed.group, inTrial ? other : bootedGroup, `${where}: what runs stays`);
   assert.deepEqual([record.floor, record.restored], [6, { deviceRecord: 4 }], where);
   assert.equal(record.groups[inTrial ? bootedGroup : other], undefined, `${where}: nothing proven`);
+  const kinds = effects.map(({ kind }) => kind);
+  if (kinds.includes('disarm'))
+    assert.ok(
+      kinds.indexOf('disarm') < kinds.indexOf('write-record'),
+      `${where}: disarmed before it is written`,
+    );
   const next = step(record, { kind: 'booted' }, given);
   const all = [...effects, ...next.effects];
   const disarmed = all.flatMap((effect) => (effect.kind === 'disarm' ? [effect.group] : []));
