@@ -241,7 +241,8 @@ export class PaperCompany {
   }
 }
 
-function plainManifest(product: string, version: number): Manifest {
+/** A release of class C without images. */
+export function plainManifest(product: string, version: number): Manifest {
   return {
     schema: 'airlock-manifest/1',
     product,

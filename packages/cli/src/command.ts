@@ -61,7 +61,7 @@ export class Options {
 
   list(name: string): string[] {
     const found = this.#reader.optional(camel(name));
-    return found === undefined ? [] : found.list().map((entry) => entry.text());
+    return found === undefined ? [] : found.texts();
   }
 
   flag(name: string): boolean {

@@ -77,10 +77,7 @@ export function readDevice(reader: Reader): Device {
     product: reader.at('product').text(),
     safetyClass: reader.at('safetyClass').text(),
     market: reader.at('market').text(),
-    hardware: reader
-      .at('hardware')
-      .list()
-      .map((entry) => entry.text()),
+    hardware: reader.at('hardware').texts(),
     recordNumber: reader.at('recordNumber').integer(1),
     record: reader.at('record').text(),
     registered: reader.at('registered').text(),

@@ -285,12 +285,12 @@ export const cliErrors = {
   CLI_CONFIRMATION: {
     summary: 'Nobody is there to confirm what would be signed.',
     remedy: 'Run the command at a terminal, or give --yes after reading what is shown.',
-    decidedIn: 'packages/cli/src/commands/sign.ts#confirm',
+    decidedIn: 'packages/cli/src/acts.ts#confirmSigning',
   },
   CLI_DECLINED: {
     summary: 'The person stopped the command or did not confirm.',
     remedy: 'Nothing was changed; run it again when it is wanted.',
-    decidedIn: 'packages/cli/src/commands/sign.ts#confirm',
+    decidedIn: 'packages/cli/src/acts.ts#confirmSigning',
   },
   CLI_SERVER_UNREACHABLE: {
     summary: 'The server does not answer.',

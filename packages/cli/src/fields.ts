@@ -62,6 +62,10 @@ export class Reader {
     return this.value.map((entry: unknown, at) => new Reader(entry, this.origin, `${this.path}[${at}]`));
   }
 
+  texts(): string[] {
+    return this.list().map((entry) => entry.text());
+  }
+
   entries(): [string, Reader][] {
     return Object.entries(this.object()).map(([name, entry]) => [name, this.#child(name, entry)]);
   }

@@ -9,6 +9,7 @@ import { parseManifest, parsePolicy, readRole, sha256Hex } from '@airlock/trust'
 import { readGround, parseOwner } from './ceremony-ground.ts';
 import type { Context } from './command.ts';
 import type { PlanDevice, PlanFacts, PlanGroup } from './core/key-plan.ts';
+import { optional } from './device-answers.ts';
 import type { Reader } from './fields.ts';
 import type { ServerApi } from './server-api.ts';
 import { stop } from './stop.ts';
@@ -33,10 +34,6 @@ interface SeenDevice {
   };
 }
 
-function texts(reader: Reader): string[] {
-  return reader.list().map((entry) => entry.text());
-}
-
 function readGroup(reader: Reader): InstalledGroup {
   return { version: reader.at('version').integer(0), sha256: reader.at('manifestSha256').text() };
 }
@@ -57,9 +54,7 @@ function readReported(reader: Reader): NonNullable<SeenDevice['reported']> {
     ...(heard === undefined
       ? {}
       : { heard: { imageRoot: heard.at('imageRoot').integer(1), targets: heard.at('targets').integer(0) } }),
-    ...(secureBoot === undefined
-      ? {}
-      : { secureBoot: trusted === undefined ? {} : { trusted: texts(trusted) } }),
+    ...(secureBoot === undefined ? {} : { secureBoot: optional('trusted', trusted?.texts()) }),
   };
 }
 
@@ -71,7 +66,7 @@ function readSeen(reader: Reader): SeenDevice {
     device: reader.at('device').text(),
     product: reader.at('product').text(),
     revoked: reader.optional('revoked') !== undefined,
-    ...(recordKeyIds === undefined ? {} : { recordKeyIds: texts(recordKeyIds) }),
+    ...optional('recordKeyIds', recordKeyIds?.texts()),
     ...(assignment === undefined
       ? {}
       : {
@@ -80,7 +75,7 @@ function readSeen(reader: Reader): SeenDevice {
             sha256: assignment.at('manifestSha256').text(),
           },
         }),
-    ...(reported === undefined ? {} : { reported: readReported(reported) }),
+    ...optional('reported', reported === undefined ? undefined : readReported(reported)),
   };
 }
 

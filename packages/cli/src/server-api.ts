@@ -73,10 +73,7 @@ function readProposal(reader: Reader): Proposal {
     state: reader.at('state').choice(['open', 'blocked', 'published']),
     version: reader.at('version').integer(1),
     file: reader.at('file').text(),
-    signedBy: reader
-      .at('signedBy')
-      .list()
-      .map((entry) => entry.text()),
+    signedBy: reader.at('signedBy').texts(),
     threshold: reader.at('threshold').integer(1),
     ...optional('problem', reader.optional('problem')?.at('message').text()),
     etag: reader.at('etag').text(),
@@ -89,14 +86,8 @@ function readRelease(reader: Reader): Release {
     name: reader.at('name').text(),
     safetyClass: reader.at('safetyClass').text(),
     manifestSha256: reader.at('manifestSha256').text(),
-    approvedBy: reader
-      .at('approvedBy')
-      .list()
-      .map((entry) => entry.text()),
-    withdrawnBy: reader
-      .at('withdrawnBy')
-      .list()
-      .map((entry) => entry.text()),
+    approvedBy: reader.at('approvedBy').texts(),
+    withdrawnBy: reader.at('withdrawnBy').texts(),
     created: reader.at('created').text(),
     ...optional('manifest', reader.optional('manifest')?.text()),
   };

@@ -16,6 +16,7 @@ import {
   filled,
   garbage,
   type Medium,
+  sameBytes,
   type Sector,
   sectorBytes,
   sizeOf,
@@ -241,7 +242,9 @@ export function withoutRepeats(pending: readonly Pending[]): readonly Pending[] 
   return pending.filter((one, at) => {
     if (one.kind !== 'write') return true;
     const before = pending.slice(0, at).findLast((other) => overlap(one, other));
-    return before?.kind !== 'write' || before.position !== one.position || !same(before.bytes, one.bytes);
+    return (
+      before?.kind !== 'write' || before.position !== one.position || !sameBytes(before.bytes, one.bytes)
+    );
   });
 }
 
@@ -252,10 +255,6 @@ function overlap(one: Extract<Pending, { kind: 'write' }>, other: Pending): bool
     other.position < one.position + one.bytes.length &&
     one.position < other.position + other.bytes.length
   );
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }
 
 /** Everything that was asked for reaches the medium, as when a device is switched off in peace. */

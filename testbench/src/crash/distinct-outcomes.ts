@@ -3,13 +3,13 @@
  * state only the first is handed on.
  *
  * `outcomes.ts` says what combinations there are. Most of them are torn stretches of a slot, in thousands of nodes the
- * same ones; so their contents are worked out once and remembered by the bytes. Of a log cell that holds no result, and
- * of a temporary file that nothing was renamed to yet, one way to be lost, kept or torn is drawn: no key tells them
- * apart. `TEST-OTA-959` compares with the full list.
+ * same ones; so their contents are worked out once and remembered by the bytes. Of a log cell that holds no result
+ * one way to be lost, kept or torn is drawn, and what was written to a temporary file that was not renamed yet is left out:
+ * no key tells them apart. `TEST-OTA-959` compares with the full list.
  */
 import type { SeededRandom } from '../random.ts';
 import { type DiskState, type Pending, withoutRepeats } from './crash-disk.ts';
-import { type Content, type Medium, type Sector, withContent } from './medium.ts';
+import { type Content, latin1, type Medium, type Sector, withContent } from './medium.ts';
 import { slotNumber } from './node-key.ts';
 import { contentsLeft, exhaustiveMax, product, sampled, type Write } from './outcomes.ts';
 import { saysNothing } from './reading.ts';
@@ -44,7 +44,7 @@ export function distinctOutcomes(state: DiskState, world: World, random: SeededR
       left.contents.map((one) => (one === content ? medium : withContent(medium, file, one))),
     );
   }
-  const { steps, times } = withoutUnread(rest, random);
+  const { steps, times } = withoutUnread(rest);
   variants *= times;
   if (steps.length === 0) return { media, variants };
   const all = media.flatMap((medium) => [...product(medium, steps, 0)]);
@@ -62,16 +62,13 @@ function sorted(durable: Medium, pending: readonly Pending[]) {
   return { byFile, rest };
 }
 
-/** Writes to a new file are read by nobody before a rename: one way they may end is drawn. */
-function withoutUnread(rest: readonly Pending[], random: SeededRandom) {
+/** Writes to a new file are read by nobody before a rename: however they end, it is the same state. */
+function withoutUnread(rest: readonly Pending[]) {
   const renamed = new Set(rest.flatMap((one) => (one.kind === 'rename' ? [one.file] : [])));
-  let times = 1;
-  const steps = rest.filter((one) => {
-    if (one.kind !== 'write' || renamed.has(one.file)) return true;
-    times *= 3;
-    return random.fraction() < 0.5;
-  });
-  return { steps: steps.filter((one) => one.kind !== 'write' || renamed.has(one.file)), times };
+  const isRead = (one: Pending): boolean => one.kind !== 'write' || renamed.has(one.file);
+  const unread = rest.filter((one) => !isRead(one)).length;
+  // Lost, kept or garbage, each of them.
+  return { steps: rest.filter(isRead), times: 3 ** unread };
 }
 
 interface Left {
@@ -140,7 +137,7 @@ const idsOfContents = new WeakMap<Content, string>();
 function bytesId(bytes: Uint8Array): number {
   const known = idsOfSectors.get(bytes);
   if (known !== undefined) return known;
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  const text = latin1(bytes);
   const id = idsOfBytes.get(text) ?? idsOfBytes.size;
   idsOfBytes.set(text, id);
   idsOfSectors.set(bytes, id);

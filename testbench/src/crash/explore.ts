@@ -13,7 +13,7 @@ import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
 import { distinctOutcomes } from './distinct-outcomes.ts';
 import { bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
-import { differs, watched } from './environment.ts';
+import { differs, type Environment, goodEnvironment, watched } from './environment.ts';
 import { rotsOfCopies } from './faults.ts';
 import {
   brokenBetween,
@@ -29,7 +29,6 @@ import {
 import { type Chains, chains, restOf } from './liveness.ts';
 import { keyOf } from './node-key.ts';
 import { newest, recordCopies } from './reading.ts';
-import { type Environment, goodEnvironment } from './environment.ts';
 import type { World } from './world.ts';
 
 export interface Found {

@@ -9,7 +9,7 @@ import type { BootControlState, DeviceState } from '@airlock/agent';
 import { type GroupLetter, sha256Hex } from '@airlock/trust';
 import { decideBoot } from '../virtual-device/boot-loader.ts';
 import { lastHook } from './hooks.ts';
-import { bytesOf, type Content, contentAt, type Medium, sizeOf } from './medium.ts';
+import { bytesOf, type Content, contentAt, type Medium, sameBytes, sizeOf } from './medium.ts';
 import { bootCopies, type Copies, newest, onceFor, readLog, recordCopies, trustCopies } from './reading.ts';
 import { slotPath, stateFolder, type World } from './world.ts';
 
@@ -108,17 +108,13 @@ function heldIn(world: World): (content: Content | undefined) => ReadonlySet<str
           world
             .imagesOf(version)
             .flatMap((image, at) =>
-              image.every((sector, index) => same(sector, content[index])) ? [`${version} ${at}`] : [],
+              image.every((sector, index) => sameBytes(sector, content[index])) ? [`${version} ${at}`] : [],
             ),
         );
       return new Set(found);
     });
   heldOfWorlds.set(world, known);
   return known;
-}
-
-function same(a: Uint8Array, b: Uint8Array | undefined): boolean {
-  return b !== undefined && (a === b || Buffer.compare(a, b) === 0);
 }
 
 const trialStates: readonly DeviceState['state'][] = ['Pending', 'Trial', 'Confirming', 'Failing'];

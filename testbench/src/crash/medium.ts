@@ -34,8 +34,17 @@ const remembered = new Map<string, Sector>();
 /** Sectors that are remembered; beyond that all are forgotten, which costs time only. */
 const rememberedMax = 200_000;
 
+/** The bytes as one character each: what they are found by. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && (a === b || Buffer.compare(a, b) === 0);
+}
+
 function shared(sector: Sector): Sector {
-  const text = Buffer.from(sector.buffer, sector.byteOffset, sector.length).toString('latin1');
+  const text = latin1(sector);
   const known = remembered.get(text);
   if (known !== undefined) return known;
   if (remembered.size >= rememberedMax) remembered.clear();

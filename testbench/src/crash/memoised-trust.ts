@@ -6,6 +6,7 @@
  * is with the other pure functions that an agent calls at every start and poll.
  */
 import * as trust from '@airlock/trust';
+import { latin1 } from './medium.ts';
 import type { TrustInput, TrustOutcome, TrustState, TrustStep } from '@airlock/trust';
 
 export * from '@airlock/trust';
@@ -86,9 +87,6 @@ function remembering<A extends readonly unknown[], R>(
     return answer;
   };
 }
-
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 
 /** Each as trust's own, which it shadows. */
 export const readRole = remembering(trust.readRole, latin1);

@@ -20,6 +20,7 @@ import {
   contentAt,
   type Content,
   garbage,
+  latin1,
   type Medium,
   type Sector,
   sizeOf,
@@ -258,7 +259,7 @@ function sectorName(sector: Sector, at: number, world: World): string {
 }
 
 function textOf(sector: Sector, at: number): string {
-  return `${at} ${Buffer.from(sector.buffer, sector.byteOffset, sector.length).toString('latin1')}`;
+  return `${at} ${latin1(sector)}`;
 }
 
 function namesOf(world: World): Map<string, string> {

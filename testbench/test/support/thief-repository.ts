@@ -21,6 +21,7 @@ import {
 } from '@airlock/trust';
 import type { CheckInAnswer } from '@airlock/protocol';
 import { forgeDirector, type StolenKeys } from '../../src/forge.ts';
+import { plainManifest } from '../../src/paper-company.ts';
 import { functionNames, product } from '../../src/world/company.ts';
 
 export interface ThiefKeys {
@@ -40,25 +41,11 @@ const ahead = 1000;
 
 function evilManifest(version: number): Uint8Array {
   return encodeManifest({
-    schema: 'airlock-manifest/1',
-    product,
-    version,
+    ...plainManifest(product, version),
     name: 'not approved by anybody',
-    udi: '(01)00844588003288',
-    safetyClass: 'C',
-    compat: ['hw:rev2'],
-    slot: 'inactive',
-    requires: {},
     images: [{ component: 'rootfs', len: 1, hash: 'a'.repeat(64) }],
-    secureBoot: [],
     change: { record: 'CR-0', impact: 'none', regulatory: { decision: 'none', reference: 'none' } },
     authors: ['mallory'],
-    emergency: false,
-    urgency: { level: 'routine' },
-    selfTest: { timeLimitSeconds: 60, critical: [] },
-    notes: '',
-    demand: {},
-    critical: [],
   });
 }
 

@@ -1,12 +1,10 @@
 /** `audit show | restart`: the server's audit log as this machine follows it. */
+import { requiredReason } from '../acts.ts';
 import type { CommandSpec, Context } from '../command.ts';
 import { followAuditLog, heldCheckpoint, logOfPolicy, restartAuditLog } from '../audit-memory.ts';
 import { plain } from '../output.ts';
 import { verifyRepository } from '../signer.ts';
 import { need, stop } from '../stop.ts';
-
-/** A sentence and the number of a record. */
-const reasonCharactersMax = 500;
 
 async function followed(context: Context) {
   const product = context.argument(0);
@@ -28,10 +26,7 @@ async function runShow(context: Context): Promise<void> {
 }
 
 async function runRestart(context: Context): Promise<void> {
-  const reason = context.options.required('reason').trim();
-  if (reason === '' || reason.length > reasonCharactersMax) {
-    stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason');
-  }
+  const reason = requiredReason(context);
   const { product, api, log } = await followed(context);
   const followedNow = await followAuditLog(context.home, log, api.audit);
   const held = await heldCheckpoint(context.home, log);

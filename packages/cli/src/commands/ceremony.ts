@@ -1,4 +1,5 @@
 /** `keys ceremony start | show | sign | finish` and `keys rotate-online`: keys change, by holders who never meet. */
+import { confirmSigning, requiredReason } from '../acts.ts';
 import {
   alone,
   openCeremony,
@@ -18,7 +19,6 @@ import {
   ceremonyBytesMax,
   encodeCeremony,
   readCeremony,
-  reasonCharactersMax,
 } from '../core/ceremony-file.ts';
 import { obstacleWords, recordNeeds, secureBootNeeds } from '../core/key-plan.ts';
 import { ceremonyRecord, grouped } from '../core/ceremony-words.ts';
@@ -28,14 +28,6 @@ import { nextOnlineKeys, retireOnlineKeys } from '../online-keys.ts';
 import { need, Stop, stop } from '../stop.ts';
 import { actOptions, onlineChanges, readAct, readNumbers } from './ceremony-act.ts';
 import { serverConfig, withServer } from './product.ts';
-
-function readReason(context: Context): string {
-  const reason = context.options.required('reason').trim();
-  if (reason === '' || reason.length > reasonCharactersMax) {
-    stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason');
-  }
-  return reason;
-}
 
 function rootOption(context: Context): { readonly rootFile?: string } {
   const file = context.options.text('root');
@@ -60,7 +52,7 @@ async function refuseNeeded(context: Context, owner: CeremonyOwner, act: Ceremon
 async function runStart(context: Context): Promise<void> {
   const owner = parseOwner(context.argument(0));
   const path = context.path(context.argument(1));
-  const reason = readReason(context);
+  const reason = requiredReason(context);
   await context.home.settings();
   const on = await readGround(context, owner, { offline: false, ...rootOption(context) });
   const act = await readAct(context, on);
@@ -121,22 +113,9 @@ function recordOf(context: Context, { file, checked, nameOf, inForce }: Opened, 
 
 /** The person repeats the beginning of the fingerprint: of this file, and of no other that they had open. */
 async function confirm(context: Context, fingerprint: string): Promise<void> {
-  if (context.options.flag('yes')) return;
-  const { terminal } = context.io;
-  if (terminal === undefined) {
-    return stop(
-      'CLI_CONFIRMATION',
-      'nobody is here to confirm; say --yes after reading what is shown',
-      '--yes',
-    );
-  }
-  const wanted = fingerprint.slice(0, 8);
-  const typed = await terminal.ask(
-    `To sign, type the first two groups of the fingerprint (${grouped(wanted)}): `,
-  );
-  if (typed.replaceAll(' ', '').trim() !== wanted) {
-    stop('CLI_DECLINED', `"${typed}" is not ${grouped(wanted)}; nothing was signed`);
-  }
+  const shown = grouped(fingerprint.slice(0, 8));
+  const question = `the first two groups of the fingerprint (${shown})`;
+  await confirmSigning(context, shown, question, (typed) => typed.replaceAll(' ', '').trim());
 }
 
 async function runSign(context: Context): Promise<void> {
@@ -225,7 +204,7 @@ interface Rotated {
 
 async function runRotateOnline(context: Context): Promise<void> {
   const settings = await context.home.settings();
-  const reason = readReason(context);
+  const reason = requiredReason(context);
   const named = context.options.list('for').map(parseOwner);
   const all = [...(await context.home.products()), 'director'].map(parseOwner);
   const owners = named.length > 0 ? named : all;

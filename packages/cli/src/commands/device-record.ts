@@ -13,6 +13,7 @@ import {
   trustLimits,
   verifyDeviceRecord,
 } from '@airlock/trust';
+import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { isSafetyClass } from '../core/company.ts';
 import { checkDevice } from '../device.ts';
@@ -24,8 +25,6 @@ import { verifyRepository } from '../signer.ts';
 import { need, stop } from '../stop.ts';
 import { findDevice } from './device.ts';
 
-/** What a reason needs to name a ticket and say why. */
-const reasonCharactersMax = 500;
 const yesNo = ['yes', 'no'] as const;
 
 /**
@@ -97,18 +96,6 @@ function changedLines(held: DeviceRecord, next: DeviceRecord): string[] {
     .map((name) => `  ${name}: ${words(before[name])} -> ${words(after[name])}`);
 }
 
-async function confirm({ options, io }: Context, device: string): Promise<void> {
-  if (options.flag('yes')) return;
-  if (io.terminal === undefined)
-    return stop(
-      'CLI_CONFIRMATION',
-      'nobody is here to confirm; say --yes after reading what is shown',
-      '--yes',
-    );
-  const typed = await io.terminal.ask(`To sign, type ${device}: `);
-  if (typed.trim() !== device) stop('CLI_DECLINED', `"${typed}" is not ${device}; nothing was signed`);
-}
-
 /** Those that the root names, or of these the ones that the person names: the new one, while the old one is there. */
 async function provisioningKeys({ options, ring }: Context, view: ImageView) {
   const all = view.root.image?.provisioning ?? { keys: [], threshold: 1 };
@@ -121,16 +108,9 @@ async function provisioningKeys({ options, ring }: Context, view: ImageView) {
   return { ...all, keys: found.filter(({ name }) => names.includes(name)).map((key) => key.publicKey) };
 }
 
-function readReason({ options }: Context): string {
-  const reason = options.required('reason').trim();
-  return reason === '' || reason.length > reasonCharactersMax
-    ? stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason')
-    : reason;
-}
-
 async function runRecord(context: Context): Promise<void> {
   const { home, ring, io } = context;
-  const reason = readReason(context);
+  const reason = requiredReason(context);
   const api = await context.api();
   const device = await findDevice(context);
   const { view } = await verifyRepository(home, device.product, api, io.now());
@@ -144,7 +124,7 @@ async function runRecord(context: Context): Promise<void> {
   const counter = device.reported?.counter;
   const said = counter === undefined ? [] : [`  (its counter, as it last reported: ${counter})`];
   context.out.show(`${[`Device record of ${next.device}:`, ...changed, ...said].join('\n')}\n`);
-  await confirm(context, next.device);
+  await confirmSigning(context, next.device);
   const classes = [next.safetyClass];
   requireAttended(ring.passphrases, { product: next.product, classes, demo: view.demo });
   const { keys, threshold } = provisioning;

@@ -7,6 +7,7 @@
  */
 import { approvalMeanings } from '@airlock/audit';
 import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex } from '@airlock/trust';
+import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
   type Act,
@@ -174,21 +175,6 @@ function indent(text: string): string {
   return `  ${text}`;
 }
 
-async function confirm({ context }: Session, act: Act): Promise<void> {
-  if (context.options.flag('yes')) return;
-  const { terminal } = context.io;
-  if (terminal === undefined) {
-    return stop(
-      'CLI_CONFIRMATION',
-      'nobody is here to confirm; say --yes after reading what is shown',
-      '--yes',
-    );
-  }
-  const wanted = act.kind === 'renew' ? 'renew' : String(act.version);
-  const typed = await terminal.ask(`To sign, type ${wanted}: `);
-  if (typed.trim() !== wanted) stop('CLI_DECLINED', `"${typed}" is not ${wanted}; nothing was signed`);
-}
-
 async function sign(session: Session, act: Act, details: string): Promise<void> {
   const { context, api, product, verified } = session;
   const proposal = await openProposal(session);
@@ -197,7 +183,7 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   const { keyId } = session.key.publicKey;
   const prepared = await prepareStatement(context.home, api.audit, { product, policy, keyId });
   show(session, act, what, { details, said: statementLine(prepared, meaningOf(act)) });
-  await confirm(session, act);
+  await confirmSigning(context, act.kind === 'renew' ? 'renew' : String(act.version));
   const signer = await context.ring.signer(session.key);
   const signature = signer.sign(what.draft.bytesToSign);
   const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
@@ -323,15 +309,9 @@ function refuseOther({ verified }: Session, version: number, sha256: string): vo
   }
 }
 
-/** A sentence and the number of a record; more belongs into that record. */
-const reasonCharactersMax = 500;
-
 async function runWithdraw(context: Context): Promise<void> {
   const version = wholeNumber(context.argument(1), 1, 'VERSION');
-  const reason = context.options.required('reason').trim();
-  if (reason === '' || reason.length > reasonCharactersMax) {
-    stop('CLI_USAGE', `--reason must say why, in 1 to ${reasonCharactersMax} characters`, '--reason');
-  }
+  const reason = requiredReason(context);
   await alone(context, `withdraw ${context.argument(0)} ${version}`, async () => {
     await sign(await begin(context), { kind: 'withdraw', version, reason }, `  reason: ${plain(reason)}\n`);
   });
