@@ -32,6 +32,9 @@ export class EffectRunner {
   record: DeviceState;
   readonly #parts: ExecutorParts;
   #bootNoted = false;
+  #lossTold = false;
+  /** A record whose write failed: one copy of it may be durable, so that a cut would find it. */
+  #owed: DeviceState | undefined;
 
   constructor(parts: ExecutorParts, loaded: DeviceState) {
     this.#parts = parts;
@@ -45,6 +48,14 @@ export class EffectRunner {
       if (outcome !== undefined) return outcome;
     }
     return undefined;
+  }
+
+  /**
+   * Writes the record that is owed, in both copies, before anything is begun on what memory says: it would be begun
+   * over an attempt that a cut finds, or into slots that a copy says are proven.
+   */
+  async settleRecord(): Promise<Outcome> {
+    return this.#owed === undefined ? undefined : await this.#writeRecord(this.#owed);
   }
 
   async note(code: DeviceCode, reason: string, facts: LogFacts = {}): Promise<void> {
@@ -62,7 +73,7 @@ export class EffectRunner {
       case 'write-record':
         return await this.#writeRecord(effect.record);
       case 'disarm':
-        return await this.#disarm(effect.group, effect.goOn === true);
+        return await this.#disarm(effect.group, effect.onFault ?? 'fail');
       case 'arm':
         return await bootControlDo(() => bootControl.arm(effect.group, effect.tries));
       case 'boot-confirm': {
@@ -91,6 +102,8 @@ export class EffectRunner {
         return await this.#restoreStarts(effect.group);
       case 'settle-seal':
         return await this.#settleSeal();
+      case 'tell-loss':
+        return await this.#tellLoss(effect);
       case 'log':
         return await this.#log(effect.code, effect.reason);
       case 'log-result':
@@ -113,7 +126,7 @@ export class EffectRunner {
     });
   }
 
-  async #disarm(group: GroupLetter, goOn: boolean): Promise<Outcome> {
+  async #disarm(group: GroupLetter, onFault: 'fail' | 'go on' | 'wait'): Promise<Outcome> {
     const { bootControl, clock } = this.#parts.ports;
     for (let tries = 1; ; tries += 1) {
       const fault = await bootControlDo(() => bootControl.disarm(group));
@@ -122,7 +135,11 @@ export class EffectRunner {
         await clock.sleep(disarmAgainMs);
         continue;
       }
-      if (!goOn) return fault;
+      if (onFault === 'fail') return fault;
+      if (onFault === 'wait') {
+        const reason = `group ${group} could not be disarmed`;
+        return { stop: { kind: 'failed', code: 'OTA_FAIL_BOOT_CONTROL', reason } };
+      }
       await this.note(
         'OTA_FAIL_BOOT_CONTROL',
         `group ${group} could not be disarmed; its tries must run out`,
@@ -140,7 +157,7 @@ export class EffectRunner {
     const { bootedGroup } = this.#parts.ports.platform;
     // In `Confirming` the boot control may have confirmed the group already: it is no trial any more.
     if (!isInTrial(this.record, bootedGroup) || this.record.state === 'Confirming') return;
-    if ((await this.#disarm(bootedGroup, false)) === undefined) await this.#leaveTrial();
+    if ((await this.#disarm(bootedGroup, 'fail')) === undefined) await this.#leaveTrial();
   }
 
   /** From here on a reset by the watchdog would be one outside a trial (REQ-OTA-POL-06). */
@@ -189,6 +206,21 @@ export class EffectRunner {
     return undefined;
   }
 
+  /** Once in a process, once for each loss: power may have gone between the entry and the record. */
+  async #tellLoss(effect: Extract<Effect, { kind: 'tell-loss' }>): Promise<Outcome> {
+    const { code, reason, reasonBegins, leaveTrial } = effect;
+    try {
+      const told = this.#lossTold || this.#parts.log.newestIs(code, reasonBegins);
+      if (!told) await this.#append(code, reason, {});
+      this.#lossTold = true;
+      return undefined;
+    } catch (error) {
+      const fault = `log: ${messageOf(error)}`;
+      if (leaveTrial) await this.#leaveTrial();
+      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: fault } };
+    }
+  }
+
   async #logResult(code: WrittenCode, reason: string): Promise<Outcome> {
     try {
       if (!this.#parts.log.hasResult(this.#attempt().id)) await this.#append(code, reason, { result: true });
@@ -209,8 +241,10 @@ export class EffectRunner {
     try {
       await this.#parts.records.write(next);
       this.record = next;
+      this.#owed = undefined;
       return undefined;
     } catch (error) {
+      this.#owed = next;
       const reason = messageOf(error);
       // From confirm.b on the boot control holds the group as confirmed, and confirm.c may be durable in one copy: a
       // failure now would take a floor back that had risen. It is written again at the next poll, or after a boot.

@@ -24,9 +24,10 @@ import {
 import { recoverLost, type Found } from './core/lost.ts';
 import { messageOf } from './core/operating-error.ts';
 import { deviceRecordUnknown, manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
-import { openEventLog, type EventLog } from './durable/event-log.ts';
+import type { EventLog } from './durable/event-log.ts';
 import { settleFolder } from './durable/folder-file.ts';
 import { groupManifests, type GroupManifests } from './durable/group-manifests.ts';
+import { logLost, openPatientLog } from './durable/patient-log.ts';
 import { recordStore, type RecordStore } from './durable/record-store.ts';
 import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
 import { readCounter } from './executor-floor.ts';
@@ -50,7 +51,7 @@ export interface Loaded {
   readonly notes: readonly { readonly code: DeviceCode; readonly reason: string }[];
 }
 
-/** Throws DiskError when the log cannot be opened. */
+/** Throws DiskError when the state folder itself cannot be used. */
 export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Promise<Loaded> {
   const { disk, clock } = ports;
   const tuning = { ...tuningDefault, ...settings.tuning };
@@ -60,7 +61,7 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
   // Before anything else: what hangs from here on, in a trial, is reset.
   const watch = new TrialWatch(ports, settings);
   await watch.begin(held?.record, ports.platform.bootedGroup);
-  const log = await openEventLog(disk, settings.stateFolder, tuning.logCellsMax);
+  const log = await openPatientLog(disk, settings.stateFolder, tuning.logCellsMax);
   const manifests = groupManifests(disk, settings.stateFolder);
   const trusts = trustStore(disk, settings.stateFolder);
   const heldTrust = await trusts.read();
@@ -87,15 +88,16 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
     const { found, facts } = await look(ports, settings, manifests);
     if (record.restored !== undefined) return { ...base, record, recovery: stillUnproven(record, facts) };
     const restored = recoverRestored(record, found, facts, deviceRecord);
-    await noteFirst(base, ports, 'OTA_STATE_RESTORED', restoredReason(record, restored.record, reading));
-    return { ...base, record: restored.record, recovery: restored.effects };
+    const reason = restoredReason(record, restored.record, reading);
+    const recovery = toldFirst(restored.effects, 'OTA_STATE_RESTORED', reason, 'sealed with ');
+    return { ...base, record: restored.record, recovery };
   }
   const { found, facts } = await look(ports, settings, manifests);
   const lost = recoverLost(found, facts, deviceRecord);
   const reason = 'no copy of the record can be read; the floor is the highest version found';
   const awaited = lost.record.restored === undefined ? '' : `; ${await awaitedWords(ports, lost.record)}`;
-  await noteFirst(base, ports, 'OTA_STATE_LOST', `${reason}${awaited}`);
-  return { ...base, record: lost.record, recovery: lost.effects };
+  const recovery = toldFirst(lost.effects, 'OTA_STATE_LOST', `${reason}${awaited}`, reason);
+  return { ...base, record: lost.record, recovery };
 }
 
 const settle: Effect = { kind: 'settle-seal', step: 'seal.b' };
@@ -179,25 +181,25 @@ async function repairManifest(
 /** At once, not as one of the notes: a lost record may restart the device before those are written. */
 async function noteLogLost(ports: AgentPorts, log: EventLog, trust: TrustState | undefined): Promise<void> {
   const time = Math.max(trust?.timeLowerBound ?? 0, ports.clock.now());
-  const event = { time, bootId: ports.platform.bootId, code: 'OTA_LOG_GAP' } as const;
   try {
-    await log.append({ ...event, reason: 'the log was lost and begins anew' });
+    await log.append({ time, bootId: ports.platform.bootId, ...logLost });
   } catch (error) {
     // A log that cannot be written keeps no device from starting.
     messageOf(error);
   }
 }
 
-/** What is told before the record is written; if power was lost in between, the entry is there already. */
-async function noteFirst(
-  { log, trust }: Pick<Loaded, 'log' | 'trust'>,
-  ports: AgentPorts,
+/** What is told before the record is written; after the disarming, which must wait for no log. */
+function toldFirst(
+  effects: readonly Effect[],
   code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED',
   reason: string,
-): Promise<void> {
-  if (log.newestCode() === code) return;
-  const time = Math.max(trust?.timeLowerBound ?? 0, ports.clock.now());
-  await log.append({ time, bootId: ports.platform.bootId, code, reason });
+  reasonBegins: string,
+): readonly Effect[] {
+  const leaveTrial = effects.some(({ kind }) => kind === 'restart-out-of-trial');
+  const told: Effect = { kind: 'tell-loss', code, reason, reasonBegins, leaveTrial };
+  const at = effects.findIndex(({ kind }) => kind === 'write-record');
+  return [...effects.slice(0, at), told, ...effects.slice(at)];
 }
 
 /** What the groups hold and the platform says, for a record that is not there or not to be believed. */

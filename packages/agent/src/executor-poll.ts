@@ -91,8 +91,9 @@ export class PollingAgent {
   /** The rest of the start: what the record asks for, before anything of the network. */
   async goOn(): Promise<void> {
     const { loaded, executor } = { loaded: this.#loaded, executor: this.executor };
-    await executor.carryOut(loaded.recovery);
-    await executor.dispatch({ kind: 'booted' });
+    const stop = await executor.recover(loaded.recovery);
+    // An attempt is not ended on a record that is not durable: a loss that was not told would stay untold.
+    if (stop === undefined || executor.record().state === 'Idle') await executor.dispatch({ kind: 'booted' });
     for (const { code, reason } of loaded.notes) await executor.note(code, reason);
     await this.#tellConfirmed();
   }
@@ -138,6 +139,8 @@ export class PollingAgent {
 
   /** An ending that a fault interrupted is finished before anything new. */
   async #finishEarlier(): Promise<PollOutcome | undefined> {
+    const owed = await this.executor.settleRecord();
+    if (owed !== undefined) return outcomeOf(owed);
     const { state } = this.executor.record();
     if (state === 'Idle' || state === 'Fetching' || state === 'Staged') return undefined;
     const stop = await this.executor.dispatch({ kind: 'booted' });

@@ -19,13 +19,15 @@ export interface Executor {
   record(): DeviceState;
   /** Takes the event and all that follow from it; undefined when it came to rest. */
   dispatch(event: MachineEvent): Promise<Stop | undefined>;
-  /** Only for a lost record: effects that no arrow asked for. */
-  carryOut(effects: readonly Effect[]): Promise<Stop | undefined>;
+  /** Only for a lost or restored record: effects that no arrow asked for, done again by `settleRecord` until all are. */
+  recover(effects: readonly Effect[]): Promise<Stop | undefined>;
   /**
    * With a TPM: makes sure that the floor can be believed, if need be by the device record that is held. undefined:
    * it can; otherwise nothing may be installed.
    */
   settleFloor(held: NamedFloor): Promise<Stop | undefined>;
+  /** Before anything else of a poll: what was recovered, and a record whose write failed, is durable, or nothing begins. */
+  settleRecord(): Promise<Stop | undefined>;
   /** Writes a record that no arrow made: memory of refusals. Throws DiskError. */
   remember(change: Pick<DeviceState, 'refusals'>): Promise<void>;
   /** An entry in the log; a log that cannot be written stops nothing. */
@@ -34,6 +36,14 @@ export interface Executor {
 
 export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Executor {
   const runner = new EffectRunner(parts, loaded);
+  let recovery: readonly Effect[] = [];
+  const recover = async (effects: readonly Effect[]): Promise<Stop | undefined> => {
+    recovery = effects;
+    const stop = stopOf(await runner.run(effects));
+    if (stop === undefined) recovery = [];
+    await runner.endWatchOutsideTrial();
+    return stop;
+  };
   return {
     record: () => runner.record,
     note: (code, reason, facts) => runner.note(code, reason, facts),
@@ -42,15 +52,18 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
       await runner.endWatchOutsideTrial();
       return stop;
     },
-    async carryOut(effects) {
-      const stop = stopOf(await runner.run(effects));
-      await runner.endWatchOutsideTrial();
-      return stop;
-    },
+    recover,
     async settleFloor(held) {
       const plan = await floorPlan(parts, runner.record, held);
       if ('stop' in plan) return plan.stop;
       return plan.effects.length === 0 ? undefined : stopOf(await runner.run(plan.effects));
+    },
+    async settleRecord() {
+      if (recovery.length > 0) return await recover(recovery);
+      const stop = stopOf(await runner.settleRecord());
+      if (stop !== undefined) await runner.leaveTrialUnrecorded();
+      await runner.endWatchOutsideTrial();
+      return stop;
     },
     async remember(change) {
       const next = { ...runner.record, ...change };

@@ -7,7 +7,7 @@
 export interface Environment {
   readonly name: string;
   /** What the server would have the device do; `stale`: it repeats its first answer. undefined: there is no answer. */
-  readonly server: 'assigned' | 'withdrawn' | 'nothing' | 'stale' | undefined;
+  readonly server: 'assigned' | 'withdrawn' | 'nothing' | 'older' | 'stale' | undefined;
   /** Leave of the device's own software; one that changes its mind takes back its leave to restart. */
   readonly interlock: 'yes' | 'no' | 'changes its mind';
   readonly selfTest: 'pass' | 'fail' | 'hang' | 'kill';
@@ -18,9 +18,14 @@ export interface Environment {
   /** Half way: the first of a hook's two steps is done. */
   readonly hooks: 'work' | 'fail' | 'fail half way';
   readonly restart: 'works' | 'fails' | 'never comes';
-  readonly clock: 'right' | 'ten years ahead' | '1970';
+  readonly clock: 'right' | 'ten years ahead' | 'ten years pass while images are proven' | '1970';
+  /** Whether the operator consents, where that is asked. */
+  readonly consent: 'given' | 'not given';
   /** Whether the record can be flushed; where not, each flush of it fails and what was written is gone. */
   readonly recordDisk: 'sound' | 'takes no flush';
+  readonly bootDisk: 'sound' | 'takes no write';
+  readonly logDisk: 'sound' | 'takes no write';
+  readonly tpm: 'works' | 'does not answer';
   /** Images come whole, broken off after three sectors again and again, or with one bit changed. */
   readonly images: 'whole' | 'broken off' | 'damaged';
 }
@@ -35,7 +40,11 @@ const good: Environment = {
   hooks: 'work',
   restart: 'works',
   clock: 'right',
+  consent: 'given',
   recordDisk: 'sound',
+  bootDisk: 'sound',
+  logDisk: 'sound',
+  tpm: 'works',
   images: 'whole',
 };
 
@@ -58,6 +67,12 @@ export const environments: readonly Environment[] = [
   { ...good, name: 'restart fails', restart: 'fails' },
   { ...good, name: 'restart never comes', restart: 'never comes' },
   { ...good, name: 'record takes no flush', recordDisk: 'takes no flush' },
+  { ...good, name: 'boot control takes no write', bootDisk: 'takes no write' },
+  { ...good, name: 'log takes no write', logDisk: 'takes no write' },
+  { ...good, name: 'TPM does not answer', tpm: 'does not answer' },
+  { ...good, name: 'operator does not consent', consent: 'not given' },
+  { ...good, name: 'older release assigned', server: 'older' },
+  { ...good, name: 'ten years pass', clock: 'ten years pass while images are proven' },
   { ...good, name: 'image breaks off', images: 'broken off' },
   { ...good, name: 'image is damaged', images: 'damaged' },
   { ...good, name: 'clock ten years ahead', clock: 'ten years ahead' },
@@ -81,7 +96,11 @@ const fields: readonly (keyof Environment)[] = [
   'hooks',
   'restart',
   'clock',
+  'consent',
   'recordDisk',
+  'bootDisk',
+  'logDisk',
+  'tpm',
   'images',
 ];
 

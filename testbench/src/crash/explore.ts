@@ -16,10 +16,8 @@ import { bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts
 import { differs, type Environment, goodEnvironment, watched } from './environment.ts';
 import { rotsOfCopies } from './faults.ts';
 import {
-  brokenBetween,
   brokenIn,
-  brokenUnder,
-  lostWithCopy,
+  keptFallback,
   unprovenStaged,
   unrepaired,
   unsealed,
@@ -29,6 +27,8 @@ import {
 import { type Chains, chains, restOf } from './liveness.ts';
 import { keyOf } from './node-key.ts';
 import { newest, recordCopies } from './reading.ts';
+import { tampered } from './tampered.ts';
+import { begunOnRestored, brokenBetween, brokenUnder, lostWithCopy, type Under } from './ways.ts';
 import type { World } from './world.ts';
 
 export interface Found {
@@ -162,8 +162,13 @@ class Graph {
     const { asking, asked, differed } = watched(environment);
     this.#boots += 1;
     const { name } = environment;
+    let last = node.state.disk.durable;
     const observe = (step: string, moment: Moment): void => {
       if (this.#found !== undefined) return;
+      const { durable } = moment.disk;
+      const passed = durable === last ? undefined : brokenBetween(last, durable);
+      if (passed !== undefined) this.#fail(node, `${name}: ${step}`, passed);
+      last = durable;
       if (cuts === 'all of it' || differed()) this.#cut(node, environment, step, moment);
       this.#kill(node, environment, step, moment);
     };
@@ -171,7 +176,7 @@ class Graph {
       const { end, after } = await bootOnce(node.state, { world, ...agents, environment: asking, observe });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
-      if (end.kind === 'rest' && environment.recordDisk === 'sound') this.#atRest(node, after, name);
+      if (end.kind === 'rest' && isSound(environment)) this.#atRest(node, after, name);
       if (name !== goodEnvironment.name) return asked;
       const rest = restOf(end, after, world);
       if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
@@ -184,18 +189,22 @@ class Graph {
     return asked;
   }
 
-  #cut(node: Node, { name, selfTest }: Environment, step: string, { disk, counter }: Moment): void {
-    const how = `${name}: power cut after ${step}`;
+  #cut(node: Node, environment: Environment, step: string, { disk, counter }: Moment): void {
+    const how = `${environment.name}: power cut after ${step}`;
+    const forbids = underOf(environment);
     const serial = node.state.serial + 1;
     const { world, random } = this.#options;
     const moment = keyOf({ disk, boot: undefined, serial, counter }, world);
-    if (node.cut.has(`${selfTest} ${moment}`)) return;
-    node.cut.add(`${selfTest} ${moment}`);
+    const once = `${JSON.stringify(forbids)} ${moment}`;
+    if (node.cut.has(once)) return;
+    node.cut.add(once);
     const { media, variants } = distinctOutcomes(disk, world, random);
     this.#cuts += variants;
     for (const durable of media) {
       this.#reach({ disk: { durable, pending: [] }, boot: undefined, serial, counter }, node, how, undefined);
-      const under = brokenUnder(selfTest, node.state.disk.durable, durable);
+      const before = node.state.disk.durable;
+      const under =
+        brokenUnder(forbids, before, durable) ?? begunOnRestored(before, durable, node.state.counter);
       if (under !== undefined) this.#fail(node, how, under);
     }
   }
@@ -211,9 +220,8 @@ class Graph {
     const { durable } = after.disk;
     const waiting = newest(recordCopies(durable))?.state;
     if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
-    const half = unrepaired(durable);
-    if (half !== undefined) this.#fail(node, name, half);
-    const loose = unsettled(durable, after.counter);
+    const { world } = this.#options;
+    const loose = unrepaired(durable) ?? unsettled(durable, after.counter) ?? keptFallback(durable, world);
     if (loose !== undefined) this.#fail(node, name, loose);
     for (const { what, medium } of rotsOfCopies(durable)) {
       const how = `${name}: rest, and ${what}`;
@@ -223,24 +231,39 @@ class Graph {
     }
   }
 
-  #reach(state: NodeState, from: Node | undefined, how: string, within: Environment | undefined): number {
+  /** `hand`: whether it was not the device that led there: somebody, or time, changed its disk. */
+  #reach(
+    state: NodeState,
+    from: Node | undefined,
+    how: string,
+    within: Environment | undefined,
+    hand = false,
+  ): number {
     if (this.#found !== undefined) return -1;
-    const { world } = this.#options;
+    const { world, start } = this.#options;
     this.#edges += 1;
     const { durable } = state.disk;
-    const broken = from === undefined ? undefined : brokenBetween(from.state.disk.durable, durable);
+    const { counter } = state;
+    const broken = from === undefined || hand ? undefined : brokenBetween(from.state.disk.durable, durable);
     if (broken !== undefined) this.#fail(from, how, broken);
     const key = `${within?.name ?? ''} ${keyOf(state, world)}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const index = this.#queue.length;
     this.#known.set(key, index);
+    const restoredFrom = world.options.stateMayBeRestored ? start.counter : undefined;
     const inItself =
-      brokenIn(durable, world) ?? unprovenStaged(durable, world) ?? unsealed(durable, state.counter);
+      brokenIn(durable, world, { counter }) ??
+      unprovenStaged(durable, world) ??
+      unsealed(durable, counter, restoredFrom);
     if (inItself !== undefined) this.#fail(from, how, inItself);
     const node = { index, state, from, how, within, cut: new Set<string>() };
     this.#queue.push(node);
     if (this.#options.order === 'deepest') this.#open.push(node);
+    if (within === undefined && !hand) {
+      for (const { what, disk } of tampered(state, start, world))
+        this.#reach({ ...state, disk }, node, what, undefined, true);
+    }
     return index;
   }
 
@@ -257,4 +280,13 @@ class Graph {
     for (let node = from; node !== undefined; node = node.from) trace.unshift(node.how);
     this.#found ??= { violation, trace };
   }
+}
+
+/** What is judged at rest must have been possible. */
+function isSound({ recordDisk, bootDisk, logDisk, tpm }: Environment): boolean {
+  return recordDisk === 'sound' && bootDisk === 'sound' && logDisk === 'sound' && tpm === 'works';
+}
+
+export function underOf({ selfTest, server, tpm }: Environment): Under {
+  return { selfTest, serverAnswers: server !== undefined, tpmAnswers: tpm === 'works' };
 }

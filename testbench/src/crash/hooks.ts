@@ -46,12 +46,22 @@ export function dataSaying(words: string): Uint8Array {
   return bytes;
 }
 
+/** The last hook that was done, to its end. */
+export function lastHookDone(medium: Medium): string | undefined {
+  const [hook, how] = hookWords(medium);
+  return how?.startsWith('done') === true ? hook : undefined;
+}
+
 /** The last hook that got anywhere; undefined: none did, or a cut spoiled what it said. */
 export function lastHook(medium: Medium): string | undefined {
+  return hookWords(medium)[0];
+}
+
+function hookWords(medium: Medium): readonly string[] {
   const content = contentAt(medium, dataPath);
-  if (content === undefined) return undefined;
-  const words = Buffer.from(bytesOf(content, 0, sectorBytes))
+  if (content === undefined) return [];
+  return Buffer.from(bytesOf(content, 0, sectorBytes))
     .toString('latin1')
+    .replaceAll('\0', '')
     .split(' ');
-  return words[0];
 }

@@ -10,7 +10,7 @@ import { type GroupLetter, sha256Hex } from '@airlock/trust';
 import { decideBoot } from '../virtual-device/boot-loader.ts';
 import { lastHook } from './hooks.ts';
 import { bytesOf, type Content, contentAt, type Medium, sameBytes, sizeOf } from './medium.ts';
-import { bootCopies, type Copies, newest, onceFor, readLog, recordCopies, trustCopies } from './reading.ts';
+import { bootCopies, newest, onceFor, readLog, recordCopies, trustCopies } from './reading.ts';
 import { slotPath, stateFolder, type World } from './world.ts';
 
 /** A rule that was broken, in words that name the number. */
@@ -23,15 +23,21 @@ export type Violation = string;
 export function brokenIn(
   medium: Medium,
   world: World,
-  media: 'sound' | 'faulty' = 'sound',
+  {
+    media = 'sound',
+    counter,
+  }: { readonly media?: 'sound' | 'faulty'; readonly counter?: number | undefined } = {},
 ): Violation | undefined {
   const boot = newest(bootCopies(medium));
   if (boot === undefined) return '4: no copy of the boot control is valid, nothing boots';
-  const record = newest(recordCopies(medium));
+  const held = newest(recordCopies(medium));
+  // A restored one vouches for nothing, as a lost one does; the agent finds out at its next start.
+  const record = held !== undefined && isBehind(held, counter) ? undefined : held;
   return (
     unprovenArmed(medium, boot, world) ??
     badNextBoot(boot, record, world, media) ??
     twoResults(medium) ??
+    tooManyAttempts(medium, world) ??
     forgottenData(medium, record, world) ??
     (record === undefined ? undefined : badRecord(medium, boot, record, world))
   );
@@ -50,6 +56,9 @@ function badRecord(
   if (attempt === undefined) return undefined;
   if (record.state === 'Trial' && attempt.trialBoots > world.options.trialTries)
     return `4: ${attempt.trialBoots} boots into a trial of ${world.options.trialTries} tries`;
+  // Restarts out of a trial whose group cannot be disarmed are counted as well, and end.
+  if (attempt.trialBoots > 2 * world.options.trialTries)
+    return `4: ${attempt.trialBoots} boots of a trial of ${world.options.trialTries} tries`;
   if (!holdsManifest(medium, attempt.manifestSha256))
     return '5: the record names a manifest that is not durable anywhere';
   return undefined;
@@ -75,7 +84,7 @@ function holdsManifest(medium: Medium, sha256: string): boolean {
 const plainSha256 = onceFor((content) => sha256Hex(bytesOf(content, 0, sizeOf(content))));
 const manifestHashes = new Map<string, string>();
 
-function manifestSha256(text: string): string {
+export function manifestSha256(text: string): string {
   const known = manifestHashes.get(text) ?? sha256Hex(new TextEncoder().encode(text));
   manifestHashes.set(text, known);
   return known;
@@ -145,16 +154,55 @@ function badNextBoot(
   return known ? undefined : `4: group ${group} would boot and was never confirmed`;
 }
 
-/** An attempt that prepared the application's data ends with a commit or a revert of them. */
+/**
+ * An attempt that prepared the application's data ends with a commit or a revert of them. One whose record was lost is
+ * known to nobody: what its hook prepared is the old software's to read, as after a rollback.
+ */
 function forgottenData(
   medium: Medium,
   record: DeviceState | undefined,
   { options }: World,
 ): Violation | undefined {
   if (!options.dataHooks || record?.state !== 'Idle' || record.restored !== undefined) return undefined;
+  if (options.recordMayBeLost && readLog(medium).stateLost > 0) return undefined;
   return lastHook(medium) === 'prepare'
     ? 'hooks: the device is idle, and the data were prepared and neither committed nor reverted'
     : undefined;
+}
+
+/** Failures that are counted against a release: not those of the wire. */
+const wireCodes: readonly string[] = ['OTA_FAIL_DOWNLOAD', 'OTA_FAIL_HASH'];
+
+/** REQ-OTA-VERIFY-04: a release that failed so often is not tried again; a lost or restored record forgets. */
+function tooManyAttempts(medium: Medium, { options }: World): Violation | undefined {
+  const failures = new Map<number, number>();
+  for (const { code, version } of readLog(medium).resultsSinceLoss) {
+    const counts = code === 'OTA_NOT_TRIED' || (code.startsWith('OTA_FAIL_') && !wireCodes.includes(code));
+    if (counts) failures.set(version, (failures.get(version) ?? 0) + 1);
+  }
+  const [worst] = [...failures].toSorted(([, a], [, b]) => b - a);
+  return worst !== undefined && worst[1] > options.attemptsMax
+    ? `VERIFY-04: version ${worst[0]} failed ${worst[1]} times, and ${options.attemptsMax} are allowed`
+    : undefined;
+}
+
+/** Whether the record is an older one than the counter of the TPM knows of. */
+export function isBehind(record: DeviceState, counter: number | undefined): boolean {
+  if (counter === undefined || record.restored !== undefined || record.counter === undefined) return false;
+  return record.counter < counter;
+}
+
+/** Where no fallback is allowed, none is kept once the device rests. */
+export function keptFallback(medium: Medium, { options }: World): Violation | undefined {
+  if (options.fallbackAllowed) return undefined;
+  const record = newest(recordCopies(medium));
+  const boot = newest(bootCopies(medium));
+  if (record?.state !== 'Idle' || record.restored !== undefined || boot === undefined) return undefined;
+  const other = boot.order.find((group) => group !== record.confirmed.group);
+  const before = record.lastResult?.code !== 'OTA_CONFIRMED' || boot.order[0] !== record.confirmed.group;
+  return other === undefined || before
+    ? undefined
+    : `4: no fallback is allowed, and group ${other} is in the boot order of a device that confirmed`;
 }
 
 function twoResults(medium: Medium): Violation | undefined {
@@ -167,50 +215,6 @@ function twoResults(medium: Medium): Violation | undefined {
   return undefined;
 }
 
-/** Breaks that only the way from one durable state to the next shows. */
-export function brokenBetween(before: Medium, after: Medium): Violation | undefined {
-  const from = newest(recordCopies(before));
-  const to = newest(recordCopies(after));
-  if (from === undefined || to === undefined) return lostWithoutWord(from, to, after);
-  return (
-    wrongFloor(from, to, after) ?? lostResult(from, to, after) ?? forgottenTrust(before, after, from, to)
-  );
-}
-
-/** REQ-OTA-ROLL-02: what was verified is remembered; and an attempt begins only on a verdict that was kept. */
-function forgottenTrust(
-  before: Medium,
-  after: Medium,
-  from: DeviceState,
-  to: DeviceState,
-): Violation | undefined {
-  const older = newest(trustCopies(before));
-  const newer = newest(trustCopies(after));
-  if (older === undefined) return undefined;
-  if (newer === undefined) return 'ROLL-02: the trust state was lost';
-  for (const repository of ['image', 'director'] as const) {
-    for (const [role, { version }] of Object.entries(older[repository].memory)) {
-      const now = newer[repository].memory[role]?.version ?? 0;
-      if (now < version) return `ROLL-02: ${repository} ${role} fell from version ${version} to ${now}`;
-    }
-  }
-  const begun = from.attempt === undefined ? to.attempt : undefined;
-  if (begun === undefined || to.state !== 'Fetching') return undefined;
-  return newer.manifest !== undefined && manifestSha256(newer.manifest) === begun.manifestSha256
-    ? undefined
-    : 'ROLL-02: an attempt began on a verdict that was not kept';
-}
-
-/** What the loss of one copy may change while nobody writes: nothing. */
-export function lostWithCopy(before: Medium, after: Medium): Violation | undefined {
-  const alike = <T>(of: (medium: Medium) => Copies<T>): boolean =>
-    newest(of(before)) === newest(of(after)) ||
-    JSON.stringify(newest(of(before))) === JSON.stringify(newest(of(after)));
-  if (!alike(recordCopies)) return '5: the loss of one copy changed the record';
-  if (!alike(bootCopies)) return '4: the loss of one copy changed the boot control';
-  return alike(trustCopies) ? undefined : 'ROLL-02: the loss of one copy changed the trust state';
-}
-
 /** A device that rests has written every copy again that a cut or time had taken, while the other one was there. */
 export function unrepaired(medium: Medium): Violation | undefined {
   const half = [recordCopies(medium), bootCopies(medium), trustCopies(medium)].some(
@@ -219,53 +223,17 @@ export function unrepaired(medium: Medium): Violation | undefined {
   return half ? '5: the device rests, and one of two copies is not there' : undefined;
 }
 
-/** What an environment forbids: a version whose self-test did not pass in this boot is not confirmed in it. */
-export function brokenUnder(selfTest: string, before: Medium, after: Medium): Violation | undefined {
-  if (selfTest === 'pass') return undefined;
-  const from = newest(recordCopies(before));
-  const to = newest(recordCopies(after));
-  if (from === undefined || to === undefined || from.state === 'Confirming') return undefined;
-  return to.floor > from.floor || to.state === 'Confirming'
-    ? 'VERIFY-01: confirmed in a boot whose self-test did not pass'
-    : undefined;
-}
-
-function lostWithoutWord(
-  from: DeviceState | undefined,
-  to: DeviceState | undefined,
-  after: Medium,
-): Violation | undefined {
-  if (from === undefined && to !== undefined && readLog(after).stateLost === 0)
-    return '5: the state was lost, and a new record was written without OTA_STATE_LOST';
-  return from !== undefined && to === undefined ? '5: both copies of the record are lost' : undefined;
-}
-
-function wrongFloor(from: DeviceState, to: DeviceState, after: Medium): Violation | undefined {
-  if (to.floor < from.floor) return `3: the floor fell from ${from.floor} to ${to.floor}`;
-  if (to.floor === from.floor) return undefined;
-  const boot = newest(bootCopies(after));
-  const { group, version } = to.confirmed;
-  const confirmed = boot?.order[0] === group && boot.trial === undefined && version === to.floor;
-  return confirmed
-    ? undefined
-    : `3: the floor rose to ${to.floor} before the boot control confirmed group ${group}`;
-}
-
-function lostResult(from: DeviceState, to: DeviceState, after: Medium): Violation | undefined {
-  const { attempt } = from;
-  if (attempt === undefined || to.attempt?.id === attempt.id) return undefined;
-  const results = readLog(after).results.filter((result) => result.attempt === attempt.id);
-  if (results.length !== 1) return `5: an attempt ended with ${results.length} results in the log`;
-  const said = to.lastResult;
-  if (said?.attempt === attempt.id && said.code !== results[0]?.code)
-    return `5: the record says ${said.code} and the log ${results[0]?.code}`;
-  return undefined;
-}
-
 /** REQ-OTA-ROLL-04: a record is sealed with the counter of the TPM, or with the next value, which is about to come. */
-export function unsealed(medium: Medium, counter: number | undefined): Violation | undefined {
+export function unsealed(
+  medium: Medium,
+  counter: number | undefined,
+  restoredFrom?: number,
+): Violation | undefined {
   const record = newest(recordCopies(medium));
   if (record === undefined || counter === undefined || record.restored !== undefined) return undefined;
+  // The old copy of the disk, which the agent has not met yet.
+  if (restoredFrom !== undefined && record.counter === restoredFrom && restoredFrom < counter)
+    return undefined;
   // Nobody is told of a floor that is not committed (docs/write-order.md, Seal).
   if (record.counter === counter + 1 && isTold(medium, record))
     return `ROLL-04: the result is logged, and the counter is ${counter} and not yet ${record.counter}`;

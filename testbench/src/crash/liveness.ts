@@ -7,7 +7,7 @@
 import type { DeviceState } from '@airlock/agent';
 import { settled } from './crash-disk.ts';
 import type { BootEnd, NodeState } from './device.ts';
-import { bootCopies, newest, recordCopies } from './reading.ts';
+import { bootCopies, newest, readLog, recordCopies } from './reading.ts';
 import type { World } from './world.ts';
 
 /** Boots from any state to rest. Falling back through every try, rewriting and trying again takes the most. */
@@ -41,7 +41,10 @@ export function restOf(end: BootEnd, after: NodeState, world: World): Rest {
     return stuck(`with ${left} starts left of group ${first} (ROLL-07)`, end);
   if (runsTarget(record, boot.order, world)) return { kind: 'settled' };
   const { outcome } = end;
-  if ((outcome.kind === 'refused' || outcome.kind === 'failed') && toldReasons.has(outcome.code))
+  // The floor of a lost record is the highest version found, and a group may hold the beginning of the target.
+  const lost = world.options.recordMayBeLost && readLog(medium).stateLost > 0;
+  const isTold = (code: string): boolean => toldReasons.has(code) || (lost && code === 'OTA_NOT_ABOVE_FLOOR');
+  if ((outcome.kind === 'refused' || outcome.kind === 'failed') && isTold(outcome.code))
     return { kind: 'settled' };
   return stuck(`idle on version ${record.confirmed.version}`, end);
 }

@@ -329,11 +329,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'lost record: nobody is told',
-    changes: one(
-      'executor-load.ts',
-      "await noteFirst(base, ports, 'OTA_STATE_LOST', `${reason}${awaited}`);",
-      '',
-    ),
+    changes: one(effects, 'if (!told) await this.#append(code, reason, {});', ''),
     scenarios: ['record lost'],
   },
   {

@@ -5,7 +5,8 @@
  * - ids of attempts and boots: only whether they are the same, so they are renamed by order of appearance;
  * - sequence numbers: only which copy is newer;
  * - bytes that open as nothing: all garbage is one value, `#`; a stretch of a slot that is not one release's is that,
- *   since the agent never looks at less than a whole image and writes every image from its beginning;
+ *   since the agent never looks at less than a whole image and writes every image from its beginning - where the
+ *   record may be lost, it also asks the first sector what the image is, and that sector is in the key by itself;
  * - the log: only the result of each attempt that the record still names, since `hasResult` is all that is asked of
  *   it - its own recovery is explored apart (`log-explorer.ts`);
  * - what a temporary file holds: it is removed, unread, before another one is made.
@@ -217,10 +218,10 @@ function resultsKey(medium: Medium, records: Copies<DeviceState>, ids: Renamed):
       .flatMap((copy) => [copy?.value.attempt?.id, copy?.value.lastResult?.attempt])
       .filter((id) => id !== undefined),
   );
-  const { results, stateLost } = readLog(medium);
+  const { results, stateLost, newestLoss } = readLog(medium);
   const mine = results.filter(({ attempt }) => named.has(attempt));
   const lost = records.every((copy) => copy === undefined) ? `lost ${Math.min(stateLost, 1)}` : '';
-  return `${mine.map(({ attempt, code }) => `${ids.of(attempt)} ${code}`).join()} ${lost}`;
+  return `${mine.map(({ attempt, code }) => `${ids.of(attempt)} ${code}`).join()} ${lost} ${newestLoss}`;
 }
 
 const slotNumbers = new WeakMap<World, Part['numberOf']>();
@@ -237,7 +238,7 @@ export function slotNumber(world: World): Part['numberOf'] {
         const [first, ...others] = names.slice(at, at + flushSectors);
         stretches += others.every((name) => name === first) ? (first ?? '') : '#';
       }
-      return numberOf(stretches);
+      return numberOf(world.options.recordMayBeLost ? `${stretches} ${names[0]}` : stretches);
     });
   slotNumbers.set(world, known);
   return known;

@@ -16,6 +16,7 @@ import {
   trustFileNames,
   type DeviceState,
 } from '@airlock/agent';
+import type { LogEntry } from '@airlock/protocol';
 import type { TrustState } from '@airlock/trust';
 import { bytesOf, contentAt, type Content, type Medium, type Sector, sectorBytes, sizeOf } from './medium.ts';
 import { bootPath, stateFolder } from './world.ts';
@@ -113,6 +114,8 @@ export function newest<T>(copies: Copies<T>): T | undefined {
 export interface Result {
   readonly attempt: string;
   readonly code: string;
+  /** What was tried to be installed. */
+  readonly version: number;
 }
 
 /** Whether a write of one log cell takes nothing from what `readLog` says, and adds nothing to it. */
@@ -127,14 +130,23 @@ export function saysNothing(
 
 function counts({ code, facts }: { readonly code: string; readonly facts?: unknown }): boolean {
   const result = typeof facts === 'object' && facts !== null && 'result' in facts && facts.result === true;
-  return result || code === 'OTA_STATE_LOST';
+  return result || isLoss(code);
+}
+
+function isLoss(code: string): boolean {
+  return code === 'OTA_STATE_LOST' || code === 'OTA_STATE_RESTORED';
 }
 
 /** What the log says of attempts: results in their order, and how often the state was lost. */
 export interface LogReading {
   readonly results: readonly Result[];
   readonly stateLost: number;
-  /** Both in one text. */
+  readonly stateRestored: number;
+  /** Those after the newest loss. */
+  readonly resultsSinceLoss: readonly Result[];
+  /** Of the newest entry, when it tells of a loss: a start looks at it. */
+  readonly newestLoss: string;
+  /** All of it in one text. */
   readonly text: string;
 }
 
@@ -149,9 +161,18 @@ const logReadingOf = onceFor((content): LogReading => {
     if (cell !== undefined) entries.push(cell.entry);
   }
   entries.sort((a, b) => a.sequence - b.sequence);
-  const results = entries.flatMap(({ attempt, code, facts }) =>
-    attempt !== undefined && facts?.['result'] === true ? [{ attempt, code }] : [],
-  );
+  const results = entries.flatMap(resultOf);
   const stateLost = entries.filter(({ code }) => code === 'OTA_STATE_LOST').length;
-  return { results, stateLost, text: JSON.stringify([results, stateLost]) };
+  const stateRestored = entries.filter(({ code }) => code === 'OTA_STATE_RESTORED').length;
+  const lastLoss = entries.findLastIndex(({ code }) => isLoss(code));
+  const resultsSinceLoss = entries.slice(lastLoss + 1).flatMap(resultOf);
+  const newestLoss = lastLoss >= 0 && lastLoss === entries.length - 1 ? (entries[lastLoss]?.code ?? '') : '';
+  const text = JSON.stringify([results, stateLost, stateRestored, newestLoss]);
+  return { results, stateLost, stateRestored, resultsSinceLoss, newestLoss, text };
 });
+
+function resultOf({ attempt, code, facts, toVersion }: LogEntry): readonly Result[] {
+  return attempt !== undefined && facts?.['result'] === true
+    ? [{ attempt, code, version: toVersion ?? 0 }]
+    : [];
+}

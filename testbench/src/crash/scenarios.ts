@@ -34,6 +34,13 @@ const ofDevice = [
   'hooks fail half way',
   'restart fails',
 ];
+const ofLeave = [
+  'good',
+  'interlock says no',
+  'interlock changes its mind',
+  'operator does not consent',
+  'ten years pass',
+];
 const ofServer = ['good', 'no server', 'withdrawn', 'nothing assigned', 'stale answers', 'clock in 1970'];
 const ofNetwork = ['good', 'no server', 'image breaks off', 'image is damaged', 'withdrawn'];
 const trials = ofTrials.map(environmentOf);
@@ -102,7 +109,47 @@ export const scenarios: readonly Scenario[] = [
     options: counted,
     newAgent: true,
   },
-  { ...plain, name: 'record lost', start: 'record lost' },
+  {
+    ...plain,
+    name: 'leave that is taken back',
+    options: { ...smallRelease, consentRequired: true },
+    environments: ofLeave.map(environmentOf),
+  },
+  {
+    ...plain,
+    name: 'older release assigned',
+    start: 'updated',
+    target: 3,
+    environments: [...trials, environmentOf('older release assigned')],
+  },
+  {
+    ...plain,
+    name: 'boot control takes no write',
+    environments: [...trials, environmentOf('boot control takes no write')],
+  },
+  { ...plain, name: 'log takes no write', environments: [...trials, environmentOf('log takes no write')] },
+  {
+    ...plain,
+    name: 'TPM that does not answer',
+    start: 'updated',
+    target: 3,
+    options: { ...smallRelease, tpm: true },
+    environments: [...trials, environmentOf('TPM does not answer')],
+  },
+  {
+    ...plain,
+    name: 'old copy of the state restored',
+    start: 'updated',
+    target: 3,
+    options: { ...smallRelease, tpm: true, stateMayBeRestored: true },
+  },
+  {
+    ...plain,
+    name: 'record lost',
+    start: 'record lost',
+    options: { ...smallRelease, recordMayBeLost: true },
+    environments: [...trials, environmentOf('log takes no write')],
+  },
   { ...plain, name: 'trust state lost', start: 'trust lost' },
   { ...plain, name: 'everything at once', environments },
 ];

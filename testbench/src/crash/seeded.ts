@@ -10,14 +10,15 @@ import type { AgentModule } from './agent-module.ts';
 import { type DiskState, settled } from './crash-disk.ts';
 import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
-import { drawFaults, rots } from './faults.ts';
-import { brokenBetween, brokenIn, unprovenStaged, unsealed } from './invariants.ts';
+import { drawFaults, rots, rotsOfCopies } from './faults.ts';
+import { brokenIn, keptFallback, unprovenStaged, unrepaired, unsealed, unsettled } from './invariants.ts';
 import { bootsToRestMax, restOf } from './liveness.ts';
 import type { Medium } from './medium.ts';
 import { keyOf } from './node-key.ts';
 import { leftBy, outcomes } from './outcomes.ts';
-import type { Found } from './explore.ts';
+import { type Found, underOf } from './explore.ts';
 import { type StartName, startState } from './start-states.ts';
+import { brokenBetween, brokenUnder, lostWithCopy } from './ways.ts';
 import { type ScenarioOptions, World } from './world.ts';
 
 export interface SeededRun {
@@ -102,10 +103,16 @@ class Run {
     let steps = 0;
     let left: NodeState | undefined;
     let broken: string | undefined;
+    let last = node.disk.durable;
     const stop = Promise.withResolvers<void>();
     const observe = (step: string, { disk: state, boot, counter }: Moment): void => {
       if (left !== undefined || broken !== undefined) return;
-      if (steps % judgedEvery === 0)
+      const { durable } = state;
+      const under =
+        durable === last ? undefined : brokenUnder(underOf(environment), node.disk.durable, durable);
+      broken = durable === last ? undefined : (brokenBetween(last, durable) ?? under);
+      last = durable;
+      if (broken === undefined && steps % judgedEvery === 0)
         broken = this.#judgeAll(node.disk.durable, { disk: state, boot, counter }, world);
       if (steps >= endAt) {
         const alone = killed && boot !== undefined;
@@ -180,7 +187,7 @@ class Run {
       this.#trace.push(`good: ${ended.end.kind}`);
       const judged = this.#judge(node.disk.durable, settled(ended.after.disk), world, ended.after.counter);
       if (judged !== undefined) return judged;
-      if (rest.kind === 'settled') return undefined;
+      if (rest.kind === 'settled') return atRest(ended.after, world);
       if (rest.kind === 'stuck' && boot > 0) return rest.violation;
       node = { ...ended.after, disk: { durable: settled(ended.after.disk), pending: [] } };
     }
@@ -201,7 +208,8 @@ class Run {
     this.#seen(`${this.#words} ${keyOf(cut, world)}`);
     const staged = this.#slotRotted ? undefined : unprovenStaged(after, world);
     const seal = unsealed(after, counter);
-    return brokenBetween(before, after) ?? brokenIn(after, world, 'faulty') ?? staged ?? seal;
+    const inItself = brokenIn(after, world, { media: 'faulty', counter });
+    return brokenBetween(before, after) ?? inItself ?? staged ?? seal;
   }
 
   #drawOutcome({ durable, pending }: DiskState): Medium {
@@ -210,6 +218,18 @@ class Run {
       return left[this.#random.below(left.length)] ?? medium;
     }, durable);
   }
+}
+
+/** As the graphs judge it: whole in every copy, and nothing is about to come any more. */
+function atRest({ disk, counter }: NodeState, world: World): string | undefined {
+  const medium = settled(disk);
+  const loose = unrepaired(medium) ?? unsettled(medium, counter) ?? keptFallback(medium, world);
+  if (loose !== undefined) return loose;
+  for (const rot of rotsOfCopies(medium)) {
+    const lost = lostWithCopy(medium, rot.medium);
+    if (lost !== undefined) return `${lost}, after ${rot.what}`;
+  }
+  return undefined;
 }
 
 function drawOptions(random: SeededRandom): ScenarioOptions {
@@ -226,9 +246,12 @@ function drawOptions(random: SeededRandom): ScenarioOptions {
     tries: random.fraction() < 0.8 ? 'counted' : 'one-shot',
     armingSurvivesPowerOff: random.fraction() < 0.7,
     dataHooks: random.fraction() < 0.5,
+    consentRequired: random.fraction() < 0.3,
     attemptsMax: 1 + random.below(4),
     notTriedMax: random.below(3),
     logCells: pick([32, 64]),
+    recordMayBeLost: false,
+    stateMayBeRestored: false,
     tpm: random.fraction() < 0.3,
   };
 }

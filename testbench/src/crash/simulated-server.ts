@@ -7,20 +7,25 @@ import type { Transport } from '@airlock/agent';
 import type { AgentModule } from './agent-module.ts';
 import type { Environment } from './environment.ts';
 import { sectorBytes } from './medium.ts';
+import type { LeaveHeld } from './simulated-leave.ts';
 import type { World } from './world.ts';
 
 /** Three sectors: neither a stretch between two flushes nor nothing. */
 const brokenOffBytes = 3 * sectorBytes;
 
-export function transportOf({
-  environment,
-  world,
-  agent,
-}: {
-  readonly environment: Environment;
-  readonly world: World;
-  readonly agent: AgentModule;
-}): Transport {
+/** `leave`: told before the first byte of an image, and when a time was signed. */
+export function transportOf(
+  {
+    environment,
+    world,
+    agent,
+  }: {
+    readonly environment: Environment;
+    readonly world: World;
+    readonly agent: AgentModule;
+  },
+  leave: Pick<LeaveHeld, 'fetching' | 'timeSigned'>,
+): Transport {
   const reach = (): NonNullable<Environment['server']> => {
     const { server } = environment;
     if (server === undefined) throw new agent.TransportError('OTA_SERVER_UNREACHABLE', 'there is no answer');
@@ -34,6 +39,7 @@ export function transportOf({
     },
     readImage: async function* ({ sha256, start: from, end }) {
       reach();
+      leave.fetching();
       const image = world.images.get(sha256);
       if (image === undefined) throw new agent.TransportError('OTA_SERVER_REFUSED', 'no such image');
       const { images } = environment;
@@ -55,6 +61,7 @@ export function transportOf({
     },
     signedTime: async (nonce) => {
       reach();
+      leave.timeSigned();
       return world.company.time(nonce);
     },
   };

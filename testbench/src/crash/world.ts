@@ -32,10 +32,16 @@ export interface ScenarioOptions {
   readonly tries: 'counted' | 'one-shot';
   readonly armingSurvivesPowerOff: boolean;
   readonly dataHooks: boolean;
+  /** Whether the operator is asked before a group is armed. */
+  readonly consentRequired: boolean;
   readonly attemptsMax: number;
   /** How often a group that was armed and not tried is armed again. */
   readonly notTriedMax: number;
   readonly logCells: number;
+  /** Whether the record may be lost at any moment. */
+  readonly recordMayBeLost: boolean;
+  /** Whether somebody may write an old copy of the state partition back, at any moment. */
+  readonly stateMayBeRestored: boolean;
   /** Whether the floor is bound to a counter of a TPM. */
   readonly tpm: boolean;
 }
@@ -55,14 +61,22 @@ export const smallRelease: ScenarioOptions = {
   tries: 'counted',
   armingSurvivesPowerOff: true,
   dataHooks: true,
+  consentRequired: false,
   attemptsMax: 1,
   notTriedMax: 0,
   logCells: 32,
+  recordMayBeLost: false,
+  stateMayBeRestored: false,
   tpm: false,
 };
 
-/** What the server published, oldest first: it assigns, takes back, assigns again, and the release is withdrawn. */
-const publications = ['assigned', 'nothing', 'assigned', 'withdrawn'] as const;
+/**
+ * What the server published, oldest first: it assigns, takes back, assigns the oldest release, the target again, and
+ * that is withdrawn.
+ */
+const publications = ['assigned', 'nothing', 'older', 'assigned', 'withdrawn'] as const;
+const assignedBy = (kind: (typeof publications)[number], target: number): number | undefined =>
+  kind === 'nothing' ? undefined : kind === 'older' ? 1 : target;
 
 /** The bytes of one image: its first line says what it is, the rest is its own in every sector. */
 export function imageOf(component: string, version: number, sectors: number): Uint8Array {
@@ -95,7 +109,7 @@ export class World {
     for (let version = 1; version <= versions.target; version += 1) this.#release(version);
     this.#published = publications.map((kind) => {
       if (kind === 'withdrawn') this.company.withdraw('quality', versions.target);
-      return this.company.publish(kind === 'nothing' ? undefined : versions.target);
+      return this.company.publish(assignedBy(kind, versions.target));
     });
   }
 
@@ -132,6 +146,7 @@ export class World {
       flushSectors,
       trialTries,
       fallbackAllowed,
+      consentRequired,
       attemptsMax,
       notTriedMax,
       logCells,
@@ -148,6 +163,7 @@ export class World {
       },
       identityComponent: components[0] ?? '',
       fallbackAllowed,
+      consentRequired,
       pollIntervalSeconds: 60,
       timeZone: 'UTC',
       attemptsPerReleaseMax: attemptsMax,

@@ -85,8 +85,28 @@ export type Step =
 
 export type Effect =
   | { readonly kind: 'write-record'; readonly step: Step; readonly record: DeviceState }
-  /** `goOn`: when it cannot be done, however often, the list goes on: the boot loader's tries must run out instead. */
-  | { readonly kind: 'disarm'; readonly step: Step; readonly group: GroupLetter; readonly goOn?: boolean }
+  /**
+   * When it cannot be done, however often, it answers `fail`. `go on`: the list goes on, the boot loader's tries must
+   * run out instead; `wait`: the attempt stays where it is, until the next poll or start.
+   */
+  | {
+      readonly kind: 'disarm';
+      readonly step: Step;
+      readonly group: GroupLetter;
+      readonly onFault?: 'fail' | 'go on' | 'wait';
+    }
+  /**
+   * Tells the log of a loss, unless its newest entry does. A log that takes no entry ends the list, or the record would
+   * be new without a word; `leaveTrial`: with the restart, since nobody vouches for what runs.
+   */
+  | {
+      readonly kind: 'tell-loss';
+      readonly code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED';
+      readonly reason: string;
+      /** By which an entry that a start before this one wrote is known. */
+      readonly reasonBegins: string;
+      readonly leaveTrial: boolean;
+    }
   /** Writes, flushes and reads back every image of the attempt; answers `staged` or `fail`. */
   | { readonly kind: 'write-slots'; readonly step: Step }
   /** Reads every image back again; answers `rotted` when one is not what it was. */

@@ -94,7 +94,7 @@ export function stillUnproven(record: DeviceState, facts: Facts): readonly Effec
 }
 
 function disarming(group: GroupLetter | undefined): readonly Effect[] {
-  return group === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group, goOn: true }];
+  return group === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group, onFault: 'go on' }];
 }
 
 const restoredReason = {

@@ -30,7 +30,7 @@ export function recoverLost(
   const record: DeviceState = { ...fresh, floor, ...restored };
   // Disarmed first: a cut in between leaves a record that is still lost, and this is done again.
   const effects: Effect[] = [];
-  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, goOn: true });
+  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'go on' });
   effects.push({ kind: 'write-record', step: 'fail.a', record });
   if (trial === facts.bootedGroup) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });
   return { record, effects };

@@ -214,7 +214,12 @@ function failEffects(record: DeviceState, attempt: Attempt, facts: Facts): reado
     return attempt.pendingBootId === undefined
       ? [result]
       : [
-          { kind: 'disarm', step: 'fail.b', group: attempt.group, goOn: mayRestartArmed(attempt, facts) },
+          {
+            kind: 'disarm',
+            step: 'fail.b',
+            group: attempt.group,
+            onFault: mayRestartArmed(attempt, facts) ? 'go on' : 'fail',
+          },
           { kind: 'restart-out-of-trial', step: 'fail.c' },
         ];
   }

@@ -13,7 +13,7 @@ import {
   settleFailure,
   settleSeal,
 } from './moves.ts';
-import type { Facts, MachineEvent } from './effects.ts';
+import type { Effect, Facts, MachineEvent } from './effects.ts';
 import type { Attempt, DeviceState } from './record.ts';
 import {
   all,
@@ -52,11 +52,20 @@ function neverTried(record: DeviceState, attempt: Attempt, _event: MachineEvent,
 /**
  * The boot control may know of the confirmation already (confirm.b), so that the group would boot as a confirmed one:
  * it is disarmed before the record calls the attempt a failure, or a cut in between boots what the record rejects.
+ * While it cannot be disarmed nothing is decided: a trial has its tries, and its watchdog.
  */
-function leftUnrecorded(record: DeviceState, attempt: Attempt, event: MachineEvent, facts: Facts) {
-  const { record: next, effects } = triesGone(record, attempt, event, facts);
-  const first = { kind: 'disarm', step: 'fail.b', group: attempt.group } as const;
-  return { record: next, effects: [first, ...effects] };
+function disarmedFirst(attempt: Attempt, { record, effects }: Taken): Taken {
+  const first = { kind: 'disarm', step: 'fail.b', group: attempt.group, onFault: 'wait' } as const;
+  return { record, effects: [first, ...effects] };
+}
+
+interface Taken {
+  readonly record: DeviceState;
+  readonly effects: readonly Effect[];
+}
+
+function leftUnrecorded(record: DeviceState, attempt: Attempt, event: MachineEvent, facts: Facts): Taken {
+  return disarmedFirst(attempt, triesGone(record, attempt, event, facts));
 }
 
 export const trialRows: readonly Transition[] = [
@@ -131,11 +140,13 @@ export const endingRows: readonly Transition[] = [
     ['Confirming', 'booted', 'Confirming'],
     'fell back after it was confirmed',
     all(inOther, recorded),
-    (_record, attempt, _event, facts) => ({
-      record: _record,
+    (record, attempt, _event, facts) => ({
+      record,
       effects: [
         { kind: 'restore-starts', group: facts.bootedGroup },
         ...settleSeal(facts),
+        // It may have been done or not: a confirmed attempt ends with its data committed, whichever group runs now.
+        { kind: 'commit-data', step: 'confirm.d' },
         confirmDone(attempt),
       ],
     }),
@@ -146,7 +157,12 @@ export const endingRows: readonly Transition[] = [
     always,
     (record, attempt, _event, facts) => confirmRecord(record, attempt, facts),
   ),
-  row(['Confirming', 'fail', 'Failing'], 'boot control did not confirm', not(recorded), failWith3),
+  row(
+    ['Confirming', 'fail', 'Failing'],
+    'boot control did not confirm',
+    not(recorded),
+    (record, attempt, event, facts) => disarmedFirst(attempt, failWith3(record, attempt, event, facts)),
+  ),
   row(['Confirming', 'settled', 'Idle'], 'confirmed', always, (record, attempt) => {
     const { attempt: _attempt, ...rest } = record;
     const { code, reason } = confirmDone(attempt);

@@ -34,8 +34,8 @@ export interface EventLog {
   hasResult(attempt: string): boolean;
   /** Hash of an entry that is in the ring. Throws RangeError for another one. */
   sha256Of(sequence: number): string;
-  /** Code of the newest entry. */
-  newestCode(): WrittenCode | undefined;
+  /** Whether the newest entry has this code and a reason that begins so. */
+  newestIs(code: WrittenCode, reasonBegins: string): boolean;
   /** Entries after `sequence`, oldest first, one unbroken chain, at most so many; what cannot be read is left out. */
   after(sequence: number, entriesMax: number): Promise<readonly LogEntry[]>;
   /** Whether the whole file was missing or damaged when it was opened: what it held is lost. */
@@ -49,7 +49,7 @@ export interface EventLog {
 }
 
 /** The fact by which an entry is a result; exactly one such entry per attempt. */
-export function isResult(entry: LogEntry): boolean {
+export function isResult(entry: Pick<LogEntry, 'attempt' | 'facts'>): boolean {
   return entry.attempt !== undefined && entry.facts?.['result'] === true;
 }
 
@@ -60,12 +60,18 @@ export async function createLogFile(disk: Disk, folder: string, cells: number): 
   await disk.flushFolder(folder);
 }
 
-/** Opens and recovers the log; creates it when it is missing. Throws DiskError. */
+/** Opens and recovers the log; creates it when it is missing or too short to be one. Throws DiskError. */
 export async function openEventLog(disk: Disk, folder: string, cells: number): Promise<EventLog> {
   const path = `${folder}/${fileName}`;
   let file = await disk.open(path);
-  // Provisioning makes it: a missing one is lost, never new.
-  const missing = file === undefined;
+  // Provisioning makes it: a missing one is lost, never new. One that is too short was cut off while it was made anew.
+  const tooShort = file !== undefined && file.sizeBytes < 2 * logCellBytes;
+  const missing = file === undefined || tooShort;
+  if (tooShort) {
+    await closeQuietly(file);
+    await disk.remove(path);
+    file = undefined;
+  }
   if (file === undefined) {
     await createLogFile(disk, folder, cells);
     file = await disk.open(path);
@@ -73,7 +79,6 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
   if (file === undefined) throw new DiskError('OTA_DISK_READ', path, 'the log cannot be opened');
   const places = Math.floor(file.sizeBytes / logCellBytes);
   try {
-    if (places < 2) throw new DiskError('OTA_DISK_READ', path, 'the log has room for less than two entries');
     const recovered = await readCells(file, places);
     return ringLog(file, places, { ...recovered, begunAnew: missing || recovered.begunAnew });
   } catch (error) {
@@ -83,17 +88,21 @@ export async function openEventLog(disk: Disk, folder: string, cells: number): P
 }
 
 /** Not left to the garbage collector, which ends the process with an error of its own at a moment of its choice. */
-async function closeQuietly(file: DiskFile): Promise<void> {
-  await file.close().catch((error: unknown) => {
+async function closeQuietly(file: DiskFile | undefined): Promise<void> {
+  await file?.close().catch((error: unknown) => {
     if (!(error instanceof DiskError)) throw error;
   });
 }
 
-/** What is remembered of an entry; texts stay on the disk. */
+/** What is remembered of an entry; its text stays on the disk, but for this much of it. */
+const beginsCharsMax = 80;
+
 interface Known {
   readonly sequence: number;
   readonly sha256: string;
   readonly code: WrittenCode;
+  /** Its first words: enough to know a telling again. */
+  readonly begins: string;
   readonly result?: string;
 }
 
@@ -178,7 +187,8 @@ async function readSome(file: DiskFile, place: number, count: number): Promise<S
 }
 
 function knownOf(entry: LogEntry): Known {
-  const known = { sequence: entry.sequence, sha256: entrySha256(entry), code: entry.code };
+  const begins = entry.reason.slice(0, beginsCharsMax);
+  const known = { sequence: entry.sequence, sha256: entrySha256(entry), code: entry.code, begins };
   return isResult(entry) && entry.attempt !== undefined ? { ...known, result: entry.attempt } : known;
 }
 
@@ -260,7 +270,11 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
       if (entry === undefined) throw new RangeError(`entry ${sequence} is not in the log`);
       return entry.sha256;
     },
-    newestCode: () => known.at(-1)?.code,
+    newestIs: (code, reasonBegins) => {
+      const newest = known.at(-1);
+      const words = reasonBegins.slice(0, beginsCharsMax);
+      return newest?.code === code && newest.begins.startsWith(words);
+    },
     async after(sequence, entriesMax) {
       const entries: LogEntry[] = [];
       for (const { sequence: one } of known) {

@@ -254,18 +254,23 @@ async function withNewFile(
   }
 }
 
+/** A hiccup of the medium must not cost the record; a block that is bad says so each time, within a second or so. */
+const readTriesMax = 3;
+
 /** A block that cannot be read is a lost copy, not the end: the other one may be whole (REQ-OTA-APPLY-07). */
 async function readBlock(
   file: DiskFile,
   place: number,
   length: number = recordCopyBytes,
 ): Promise<Uint8Array | undefined> {
-  try {
-    return await file.read(place, length);
-  } catch (error) {
-    if (error instanceof DiskError) return undefined;
-    throw error;
+  for (let tries = 0; tries < readTriesMax; tries += 1) {
+    try {
+      return await file.read(place, length);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+    }
   }
+  return undefined;
 }
 
 function isBlank(block: Uint8Array | undefined): boolean {
