@@ -25,7 +25,7 @@ import { mutants } from '../src/crash/mutants.ts';
 import { keyOf } from '../src/crash/node-key.ts';
 import { parseOptions } from '../src/crash/options.ts';
 import { exhaustiveMax, outcomes } from '../src/crash/outcomes.ts';
-import { type Scenario, scenarios } from '../src/crash/scenarios.ts';
+import { type Scenario, scenarioOf, scenarios } from '../src/crash/scenarios.ts';
 import { runSeeded } from '../src/crash/seeded.ts';
 import { startState } from '../src/crash/start-states.ts';
 import { World } from '../src/crash/world.ts';
@@ -109,6 +109,7 @@ test('TEST-OTA-897 REQ-OTA-OPS-01: a command line of the explorer that would do 
     '--scenario nowhere': /'small release'/,
     '--mutants --runs 3': /--runs does nothing with --mutants/,
     '--real 0': /at least 1/,
+    '--mutant nothing': /'record: no second copy'/,
     '--real 5 --seconds 3': /--seconds does nothing with --real/,
   };
   for (const [line, words] of Object.entries(wrong)) {
@@ -137,19 +138,22 @@ test('TEST-OTA-954 REQ-OTA-LOG-01, REQ-OTA-LOG-03: the event log of few cells, e
   assert.ok(states > 30 && cuts > 300, `${states} states, ${cuts} cuts`);
 });
 
-test('TEST-OTA-955 REQ-OTA-APPLY-03: two crash states that the abstraction takes for one: they go on alike', async () => {
-  const [scenario] = scenarios;
-  assert.ok(scenario);
-  const world = new World(scenario.options, { installed: 1, target: scenario.target });
-  const start = await startState(scenario.start, world, agent);
-  const { pairs, differs } = await compareAbstraction(start, { world, agent, pairsMax: 60 });
-  assert.equal(differs, undefined);
-  assert.equal(pairs, 60);
+test('TEST-OTA-955 REQ-OTA-APPLY-03, REQ-OTA-APPLY-07: two crash states that the abstraction takes for one, with records lost and disks restored among them: they go on alike', async () => {
+  for (const name of ['small release', 'record lost', 'old copy of the state restored']) {
+    const scenario = scenarioOf(name);
+    const world = new World(scenario.options, { installed: 1, target: scenario.target });
+    const start = await startState(scenario.start, world, agent);
+    const { pairs, differs } = await compareAbstraction(start, { world, agent, pairsMax: 60 });
+    assert.deepEqual([name, differs], [name, undefined]);
+    assert.equal(pairs, 60, name);
+  }
 });
 
 test('TEST-OTA-959 REQ-OTA-APPLY-03: every moment of three boots, what a cut may leave taken whole and each kind once: the same states', async () => {
-  const [scenario] = scenarios;
-  assert.ok(scenario);
+  for (const name of ['small release', 'record lost']) await compareOutcomes(scenarioOf(name));
+});
+
+async function compareOutcomes(scenario: Scenario): Promise<void> {
   const world = new World(scenario.options, { installed: 1, target: scenario.target });
   let node = await startState(scenario.start, world, agent);
   const random = seededRandom(7);
@@ -176,7 +180,7 @@ test('TEST-OTA-959 REQ-OTA-APPLY-03: every moment of three boots, what a cut may
     node = { ...after, disk: { durable: settled(after.disk), pending: [] }, boot: undefined };
   }
   assert.ok(moments > 150, `${moments} moments`);
-});
+}
 
 test('TEST-OTA-956 REQ-OTA-APPLY-01, REQ-OTA-APPLY-02: the crash disk, used as no drive allows: the run stops at once', async () => {
   const medium: Medium = {

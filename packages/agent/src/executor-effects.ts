@@ -11,11 +11,11 @@ import type { Effect, MachineEvent } from './core/effects.ts';
 import { messageOf } from './core/operating-error.ts';
 import { isInTrial, type Attempt, type DeviceState } from './core/record.ts';
 import type { ExecutorParts, Stop } from './executor-parts.ts';
+import { bootControlDo, mayRestore, readBoot } from './executor-boot.ts';
 import { settleCounter } from './executor-floor.ts';
 import { proveImages, writeImages } from './executor-images.ts';
 import { tellInterlock } from './executor-interlock.ts';
 import { hangSecondsMax, runSelfTest } from './executor-self-test.ts';
-import { confirmedStartsDefault, type BootControl, type BootControlState } from './ports/boot-control.ts';
 import { tuningDefault } from './settings.ts';
 
 /** Hooks are idempotent: a fault that passes shall not cost data. */
@@ -364,37 +364,6 @@ export class EffectRunner {
     } finally {
       calledOff.abort();
     }
-  }
-}
-
-function mayRestore(
-  state: BootControlState | undefined,
-  group: GroupLetter,
-  known: boolean,
-  starts: number = confirmedStartsDefault,
-): boolean {
-  if (state === undefined) return known;
-  if (!state.order.includes(group)) return false;
-  if (state.trial === group) return known;
-  return state.order[0] !== group || (state.left[group] ?? 0) < starts;
-}
-
-async function bootControlDo(work: () => Promise<void>): Promise<Outcome> {
-  try {
-    await work();
-    return undefined;
-  } catch (error) {
-    return { event: failed('OTA_FAIL_BOOT_CONTROL', messageOf(error)) };
-  }
-}
-
-/** A boot control that cannot be read is a fact, like any other: undefined. */
-export async function readBoot(bootControl: BootControl): Promise<BootControlState | undefined> {
-  try {
-    return await bootControl.read();
-  } catch (error) {
-    messageOf(error);
-    return undefined;
   }
 }
 

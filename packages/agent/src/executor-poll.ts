@@ -289,6 +289,7 @@ export class PollingAgent {
     const manifestSha256 = this.#release?.manifestSha256;
     if (state === 'Staged')
       return { kind: 'waiting', reason: 'the restart did not come, or was not allowed' };
+    if (state === 'Fetching') return { kind: 'waiting', reason: 'staged images rotted: fetched again' };
     this.#waiting.over();
     const failedNow =
       lastResult?.version === this.#release?.manifest.version && lastResult?.code.startsWith('OTA_FAIL_');

@@ -6,11 +6,16 @@
  */
 import { seededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
-import { bootOnce, type Moment, type NodeState } from './device.ts';
+import type { Moment, NodeState } from './boot-types.ts';
+import { bootOnce } from './device.ts';
 import { type Environment, goodEnvironment } from './environment.ts';
 import { keyOf } from './node-key.ts';
 import { outcomes } from './outcomes.ts';
+import { tampered } from './tampered.ts';
 import type { World } from './world.ts';
+
+/** Of states that somebody may tamper with, the share that is. */
+const tamperedShare = 0.3;
 
 /** Keys of all that one boot can leave, in one text. */
 async function leadsTo(
@@ -52,6 +57,7 @@ export async function compareAbstraction(
   const { world, agent, pairsMax } = options;
   const known = new Map<string, string>();
   const queue: NodeState[] = [start];
+  const random = seededRandom(2);
   let pairs = 0;
   for (let node = queue.shift(); node !== undefined && pairs < pairsMax; node = queue.shift()) {
     const key = keyOf(node, world);
@@ -59,7 +65,12 @@ export async function compareAbstraction(
     const { keys, states } = await leadsTo(node, world, agent, goodEnvironment);
     if (held === undefined) {
       known.set(key, keys);
-      queue.push(...states);
+      for (const state of states) {
+        queue.push(state);
+        // Lost records and restored disks as well, of some: they are what the first sectors of a slot are read for.
+        if (random.fraction() > tamperedShare) continue;
+        for (const { disk } of tampered(state, start, world)) queue.push({ ...state, disk });
+      }
     } else {
       pairs += 1;
       if (held !== keys) return { pairs, differs: key };

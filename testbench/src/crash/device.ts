@@ -10,52 +10,11 @@ import { decodeBootFile, encodeBootCopy, bootCopySpacingBytes, bootFileBytes } f
 import type { GroupLetter } from '@airlock/trust';
 import { decideBoot } from '../virtual-device/boot-loader.ts';
 import type { AgentModule } from './agent-module.ts';
-import { CrashDisk, type DiskOperation, type DiskOptions, type DiskState } from './crash-disk.ts';
+import { CrashDisk, type DiskOperation } from './crash-disk.ts';
 import { bytesOf, contentAt } from './medium.ts';
 import { identify, type Life, portsOf, simulatedClock } from './simulated-ports.ts';
-import type { Environment } from './environment.ts';
+import type { Boot, BootEnd, BootOptions, NodeState } from './boot-types.ts';
 import { bootPath, slotPath, stateFolder, type World } from './world.ts';
-
-/** Everything from which a device goes on. */
-export interface NodeState {
-  readonly disk: DiskState;
-  /** The boot that goes on, when only the agent was killed; undefined: the boot loader comes next. */
-  readonly boot: { readonly group: GroupLetter; readonly id: string } | undefined;
-  /** Counts boots and attempts, so that no id comes twice on one way through the graph. */
-  readonly serial: number;
-  /** The counter of the TPM; undefined where there is none. */
-  readonly counter: number | undefined;
-}
-
-export type BootEnd =
-  /** The agent restarted the device, or a watchdog did before the agent ran. */
-  | { readonly kind: 'restart' }
-  /** The agent was killed, and the same boot goes on. */
-  | { readonly kind: 'killed' }
-  /** Nothing more to do for now. */
-  | { readonly kind: 'rest'; readonly outcome: PollOutcome };
-
-export interface Boot {
-  readonly end: BootEnd;
-  /** As it is left when nothing was lost. */
-  readonly after: NodeState;
-}
-
-/** What a cut or a kill at this moment is about. */
-export interface Moment extends Pick<NodeState, 'boot' | 'counter'> {
-  readonly disk: DiskState;
-}
-
-export interface BootOptions {
-  readonly world: World;
-  readonly agent: AgentModule;
-  /** The agent that the target release brings; undefined: the same one. */
-  readonly nextAgent?: AgentModule;
-  readonly environment: Environment;
-  /** Told after each step; `agentRuns`: a kill of the agent alone is possible now. */
-  readonly observe: (step: string, now: Moment) => void;
-  readonly fault?: DiskOptions['fault'];
-}
 
 /** A device that can boot nothing: the worst that may happen. */
 export class NothingBoots extends Error {

@@ -12,7 +12,7 @@ import { type DiskState, type Pending, withoutRepeats } from './crash-disk.ts';
 import { type Content, latin1, type Medium, type Sector, withContent } from './medium.ts';
 import { slotNumber } from './node-key.ts';
 import { contentsLeft, exhaustiveMax, product, sampled, type Write } from './outcomes.ts';
-import { saysNothing } from './reading.ts';
+import { readLog, saysNothing } from './reading.ts';
 import { slotPath, stateFolder, type World } from './world.ts';
 
 export interface DistinctOutcomes {
@@ -80,10 +80,11 @@ function whole(contents: readonly Content[]): Left {
   return { contents, variants: contents.length };
 }
 
-/** Writes of log cells that `readLog` says nothing of. */
-function isQuiet(file: number, writes: readonly Write[], { names, contents }: Medium): boolean {
-  const content = contents.get(file) ?? [];
-  return names.get(`${stateFolder}/log`) === file && writes.every((one) => saysNothing(content, one));
+/** Writes of log cells that `readLog` says nothing of; after an entry of a loss the next one takes that from it. */
+function isQuiet(file: number, writes: readonly Write[], medium: Medium): boolean {
+  if (medium.names.get(`${stateFolder}/log`) !== file || readLog(medium).newestLoss !== '') return false;
+  const content = medium.contents.get(file) ?? [];
+  return writes.every((one) => saysNothing(content, one));
 }
 
 const filesOfSlots = new WeakMap<Medium['names'], ReadonlySet<number>>();

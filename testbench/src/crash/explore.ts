@@ -12,7 +12,8 @@
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
 import { distinctOutcomes } from './distinct-outcomes.ts';
-import { bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
+import type { Moment, NodeState } from './boot-types.ts';
+import { bootOnce, NothingBoots } from './device.ts';
 import { differs, type Environment, goodEnvironment, watched } from './environment.ts';
 import { rotsOfCopies } from './faults.ts';
 import {
@@ -26,7 +27,7 @@ import {
 } from './invariants.ts';
 import { type Chains, chains, restOf } from './liveness.ts';
 import { keyOf } from './node-key.ts';
-import { newest, recordCopies } from './reading.ts';
+import { newest, recordCopies, stateWords } from './reading.ts';
 import { tampered } from './tampered.ts';
 import { begunOnRestored, brokenBetween, brokenUnder, lostWithCopy, type Under } from './ways.ts';
 import type { World } from './world.ts';
@@ -277,7 +278,8 @@ class Graph {
 
   #fail(from: Node | undefined, how: string, violation: Violation): void {
     const trace = [how];
-    for (let node = from; node !== undefined; node = node.from) trace.unshift(node.how);
+    for (let node = from; node !== undefined; node = node.from)
+      trace.unshift(`${node.how}  [${stateWords(node.state.disk.durable)}]`);
     this.#found ??= { violation, trace };
   }
 }

@@ -8,8 +8,8 @@ import { seededRandom } from '../random.ts';
 import { loadAgent } from './agent-sources.ts';
 import { agentVariants } from './agent-variants.ts';
 import type { AgentModule } from './agent-module.ts';
-import { explore } from './explore.ts';
-import type { Mutant } from './mutants.ts';
+import { explore, type Found } from './explore.ts';
+import type { Mutant } from './mutant.ts';
 import { type Scenario, scenarioOf, scenarios } from './scenarios.ts';
 import { runSeeded } from './seeded.ts';
 import { startState } from './start-states.ts';
@@ -19,6 +19,13 @@ export interface Hunted {
   readonly name: string;
   /** What was broken, and where; undefined: the defect was not found. */
   readonly caught: string | undefined;
+  /** The way to it. */
+  readonly trace: readonly string[];
+}
+
+interface Caught {
+  readonly where: string;
+  readonly found: Found;
 }
 
 /** Nodes of one scenario that are booted for one defect: the likeliest place gets more. */
@@ -32,16 +39,18 @@ export async function hunt(mutant: Mutant): Promise<Hunted> {
   const first = mutant.scenarios.map(scenarioOf);
   const ways = [
     ...(mutant.faults === true ? [() => underFaults(agent)] : []),
-    ...first.map((scenario) => () => inScenario(agent, scenario, nodesFirst, 'shortest')),
+    ...first.map((scenario) => () => inScenario(agent, scenario, mutant.statesMax ?? nodesFirst, 'shortest')),
     ...first.map((scenario) => () => inScenario(agent, scenario, nodesFirst, 'deepest')),
     ...(mutant.faults === true ? [] : [() => underFaults(agent)]),
     ...scenarios.map((scenario) => () => inScenario(agent, scenario, nodesOther, 'shortest')),
   ];
   for (const way of ways) {
     const caught = await way();
-    if (caught !== undefined) return { name: mutant.name, caught };
+    if (caught === undefined) continue;
+    const { where, found } = caught;
+    return { name: mutant.name, caught: `${where}: ${firstLine(found.violation)}`, trace: found.trace };
   }
-  return { name: mutant.name, caught: undefined };
+  return { name: mutant.name, caught: undefined, trace: [] };
 }
 
 async function inScenario(
@@ -49,7 +58,7 @@ async function inScenario(
   scenario: Scenario,
   nodesMax: number,
   order: 'shortest' | 'deepest',
-): Promise<string | undefined> {
+): Promise<Caught | undefined> {
   const world = new World(scenario.options, { installed: 1, target: scenario.target });
   const start = await startState(scenario.start, world, agent);
   const { environments, kills } = scenario;
@@ -66,13 +75,13 @@ async function inScenario(
     nodesMax,
     order,
   });
-  return found === undefined ? undefined : `${scenario.name}, ${nodes} nodes: ${firstLine(found.violation)}`;
+  return found === undefined ? undefined : { where: `${scenario.name}, ${nodes} nodes`, found };
 }
 
-async function underFaults(agent: AgentModule): Promise<string | undefined> {
+async function underFaults(agent: AgentModule): Promise<Caught | undefined> {
   for (let seed = 1; seed <= runsMax; seed += 1) {
     const { found } = await runSeeded(seed, agent, () => undefined);
-    if (found !== undefined) return `faults, seed ${seed}: ${firstLine(found.violation)}`;
+    if (found !== undefined) return { where: `faults, seed ${seed}`, found };
   }
   return undefined;
 }

@@ -6,7 +6,7 @@
  */
 import type { DeviceState } from '@airlock/agent';
 import { settled } from './crash-disk.ts';
-import type { BootEnd, NodeState } from './device.ts';
+import type { BootEnd, NodeState } from './boot-types.ts';
 import { bootCopies, newest, readLog, recordCopies } from './reading.ts';
 import type { World } from './world.ts';
 

@@ -17,6 +17,8 @@ const shareOfOthers = 1 / 8;
 const runsPerTask = 20;
 /** Between two words of progress. */
 const progressMs = 10_000;
+/** Of a program that a person stopped. */
+const interruptedStatus = 130;
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -37,10 +39,12 @@ async function main(): Promise<number> {
   return violations.length === 0 ? 0 : 1;
 }
 
-async function huntAll({ json }: Options): Promise<number> {
+async function huntAll({ json, mutant }: Options): Promise<number> {
   const results: TaskResult[] = [];
-  const names = [controlName, ...mutants.map(({ name }) => name)];
-  let sound = false;
+  const hunted = mutants.filter(({ name }) => mutant === undefined || name === mutant);
+  const names = [...(mutant === undefined ? [controlName] : []), ...hunted.map(({ name }) => name)];
+  // The agent as it is has to be hunted with all of them, not with one that is looked at.
+  let sound = mutant !== undefined;
   await runTasks(
     names.map((name) => ({ kind: 'mutant', name })),
     (result) => {
@@ -50,7 +54,10 @@ async function huntAll({ json }: Options): Promise<number> {
       if (name === controlName) sound = caught === undefined;
       const [clean, dirty] = name === controlName ? ['sound ', 'BROKEN'] : ['MISSED', 'caught'];
       const words = caught === undefined ? clean : dirty;
-      if (!json) print(`${words}  ${name}  (${caught ?? 'nothing found'})`);
+      if (json) return;
+      print(`${words}  ${name}  (${caught ?? 'nothing found'})`);
+      if (mutant !== undefined || (name === controlName && caught !== undefined))
+        for (const step of result.trace) print(`        ${step}`);
     },
   );
   const caught = results.filter(
@@ -58,10 +65,10 @@ async function huntAll({ json }: Options): Promise<number> {
   ).length;
   print(
     json
-      ? JSON.stringify({ caught, all: mutants.length, unchangedAgentSound: sound, results })
-      : `${caught} / ${mutants.length} caught; in the agent as it is ${sound ? 'nothing' : 'something'} was found`,
+      ? JSON.stringify({ caught, all: hunted.length, unchangedAgentSound: sound, results })
+      : `${caught} / ${hunted.length} caught${mutant === undefined ? `; in the agent as it is ${sound ? 'nothing' : 'something'} was found` : ''}`,
   );
-  return caught === mutants.length && sound ? 0 : 1;
+  return caught === hunted.length && sound ? 0 : 1;
 }
 
 async function exploreAll(options: Options): Promise<number> {
@@ -82,6 +89,12 @@ async function exploreAll(options: Options): Promise<number> {
       `  ${seconds()} s: ${graphs.length + runs.length} of ${tasks.length} tasks done; ${[...under.values()].join('; ')}`,
     );
   }, progressMs);
+  const stopped = (): void => {
+    say('stopped: what follows is what was explored until now');
+    report(options, graphs, runs, seconds());
+    process.exit(interruptedStatus);
+  };
+  process.once('SIGINT', stopped);
   try {
     await runTasks(
       tasks,
@@ -91,20 +104,31 @@ async function exploreAll(options: Options): Promise<number> {
           under.delete(result.name);
         }
         if (result.kind === 'seeded') runs.push(result);
-        if (!options.json) tell(result, options.runs === 1);
+        if (!options.json) tell(result, options.runs === 1, options.seed);
       },
       (name, { booted, open }) => under.set(name, `${name}: ${booted} states booted, ${open} to go`),
     );
   } finally {
     clearInterval(telling);
+    process.removeListener('SIGINT', stopped);
   }
+  return report(options, graphs, runs, seconds());
+}
+
+/** The last lines, and the exit status. */
+function report(
+  options: Options,
+  graphs: readonly ScenarioResult[],
+  runs: readonly SeededResult[],
+  seconds: number,
+): number {
   const sum = summary(graphs, runs);
   const open = graphs.filter((graph) => graph.open > 0);
-  if (options.json) print(JSON.stringify({ seed: options.seed, seconds: seconds(), ...sum, graphs, runs }));
+  if (options.json) print(JSON.stringify({ seed: options.seed, seconds, ...sum, graphs, runs }));
   else {
     print(
       `${sum.nodes} distinct states reached, ${sum.boots} boots, ${sum.edges} edges, ${sum.cuts} cut variants, ` +
-        `${sum.runs} seeded runs, ${sum.violations} violations, ${seconds()} s`,
+        `${sum.runs} seeded runs, ${sum.violations} violations, ${seconds} s`,
     );
     print(
       `explored to the end: ${namesOf(graphs.filter((graph) => graph.open === 0 && graph.found === undefined))}`,
@@ -127,6 +151,7 @@ function tasksOf({ seconds, runs, seed, scenario }: Options, begunMs: number): r
   const graphs: Task[] = (runs === 1 ? [] : chosen).map(({ name }, at) => ({
     kind: 'scenario',
     name,
+    seed,
     untilMs: endMs,
     msMax: at === 0 ? seconds * 1000 : seconds * 1000 * shareOfOthers,
   }));
@@ -143,7 +168,7 @@ function tasksOf({ seconds, runs, seed, scenario }: Options, begunMs: number): r
   return [...graphs.slice(0, 1), ...seeded, ...graphs.slice(1)];
 }
 
-function tell(result: TaskResult, replay: boolean): void {
+function tell(result: TaskResult, replay: boolean, graphSeed: number): void {
   if (result.kind === 'scenario') {
     const { name, nodes, booted, boots, skipped, edges, cuts, open, bootsToRest, ms, found } = result;
     const state = open === 0 ? 'CLOSED' : `${open} states not booted`;
@@ -153,7 +178,8 @@ function tell(result: TaskResult, replay: boolean): void {
       `${name}: ${state}; ${nodes} states, ${booted} of them booted in ${boots} boots (${skipped} more would repeat one), ` +
         `${edges} edges, ${cuts} cut variants, ${rest}, ${Math.round(ms / 1000)} s`,
     );
-    if (found !== undefined) tellFound(found.violation, found.trace, `npm run crash -- --scenario '${name}'`);
+    const again = `npm run crash -- --scenario '${name}' --seed ${graphSeed}`;
+    if (found !== undefined) tellFound(found.violation, found.trace, again);
   }
   if (result.kind !== 'seeded') return;
   if (replay) for (const step of result.trace) print(`        ${step}`);

@@ -4,19 +4,9 @@
  * The explorer must find every one of them. A defect names where it is most quickly found - a hint that costs nothing
  * when it is wrong, since all the other ways are tried as well.
  */
-import type { SourceChange } from './agent-sources.ts';
+import { type Mutant, one } from './mutant.ts';
+import { mutantsOfRules } from './mutants-of-rules.ts';
 
-export interface Mutant {
-  readonly name: string;
-  readonly changes: readonly SourceChange[];
-  /** Scenarios to try first, and whether faults of the medium are needed. */
-  readonly scenarios: readonly string[];
-  readonly faults?: true;
-}
-
-const one = (file: string, find: string, replace: string): readonly SourceChange[] => [
-  { file, find, replace },
-];
 const small = ['small release'];
 const killed = ['agent killed'];
 const armed = ['update over an armed fallback'];
@@ -30,7 +20,7 @@ const moves = 'core/moves.ts';
 const effects = 'executor-effects.ts';
 const ending = 'core/transitions-ending.ts';
 
-export const mutants: readonly Mutant[] = [
+const mutantsOfSteps: readonly Mutant[] = [
   {
     name: 'record: its copies are not flushed',
     changes: one(
@@ -361,3 +351,5 @@ export const mutants: readonly Mutant[] = [
     scenarios: small,
   },
 ];
+
+export const mutants: readonly Mutant[] = [...mutantsOfSteps, ...mutantsOfRules];

@@ -15,7 +15,7 @@
 import { type DeviceState, openBlock, recordCopyBytes } from '@airlock/agent';
 import { encodeTrustState, sha256Hex } from '@airlock/trust';
 import { applied, type Pending } from './crash-disk.ts';
-import type { NodeState } from './device.ts';
+import type { NodeState } from './boot-types.ts';
 import {
   bytesOf,
   contentAt,

@@ -1,6 +1,7 @@
 /** The command line of `npm run crash`: one of four things to do, and what each takes. Anything else is an error. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { mutants } from './mutants.ts';
 import { scenarios } from './scenarios.ts';
 
 export const usage = `npm run crash                              every graph and 1,000 seeded runs, in at most ten minutes
@@ -9,6 +10,7 @@ npm run crash -- --must-close              ... and exit 1 unless the small relea
 npm run crash -- --scenario 'NAME'         one graph alone; names with spaces are quoted
 npm run crash -- --seed N                  with this seed, exactly; --seed N --runs 1 repeats one run and prints it
 npm run crash -- --mutants                 plants defects; each must be found, and nothing in the agent as it is
+npm run crash -- --mutant 'NAME'           one of them, and the way to what it breaks
 npm run crash -- --real N [--seed N]       N power cuts and N kills of real processes, over real TLS
 --json prints one value for machines. Exit status: 0 nothing was broken, 1 something was, 2 wrong usage.`;
 
@@ -24,6 +26,8 @@ export interface Options {
   readonly runs: number;
   readonly seed: number;
   readonly scenario: string | undefined;
+  /** The one planted defect that is hunted. */
+  readonly mutant: string | undefined;
   readonly mustClose: boolean;
   /** Cuts, and kills, of real processes. */
   readonly real: number;
@@ -42,6 +46,7 @@ export function parseOptions(args: readonly string[]): Options | string {
         seed: { type: 'string' },
         scenario: { type: 'string' },
         'must-close': { type: 'boolean', default: false },
+        mutant: { type: 'string' },
         mutants: { type: 'boolean', default: false },
         real: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -51,7 +56,7 @@ export function parseOptions(args: readonly string[]): Options | string {
   } catch (error) {
     return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
   }
-  const { seconds, runs, seed, scenario, real, json } = given;
+  const { seconds, runs, seed, scenario, mutant, real, json } = given;
   for (const [name, text] of Object.entries({ seconds, runs, seed, real })) {
     if (text !== undefined && !/^[0-9]{1,9}$/.test(text))
       return `--${name}: "${text}" is not a whole number of at most nine digits`;
@@ -59,7 +64,11 @@ export function parseOptions(args: readonly string[]): Options | string {
   const known = scenarios.map(({ name }) => name);
   if (scenario !== undefined && !known.includes(scenario))
     return `--scenario is one of: ${known.map((name) => `'${name}'`).join(', ')}`;
-  const kind = given.help ? 'help' : given.mutants ? 'mutants' : real === undefined ? 'explore' : 'real';
+  const planted = mutants.map(({ name }) => name);
+  if (mutant !== undefined && !planted.includes(mutant))
+    return `--mutant is one of: ${planted.map((name) => `'${name}'`).join(', ')}`;
+  const hunts = given.mutants || mutant !== undefined;
+  const kind = given.help ? 'help' : hunts ? 'mutants' : real === undefined ? 'explore' : 'real';
   const others = { seconds, runs, scenario, ...(kind === 'mutants' ? { seed, real } : {}) };
   const idle = Object.entries(others).find(([, value]) => value !== undefined);
   if ((kind === 'mutants' || kind === 'real') && idle !== undefined)
@@ -72,6 +81,7 @@ export function parseOptions(args: readonly string[]): Options | string {
     runs: Number(runs ?? runsDefault),
     seed: Number(seed ?? randomInt(1, seedMax)),
     scenario,
+    mutant,
     mustClose: given['must-close'],
     real: Number(real ?? 0),
     json,

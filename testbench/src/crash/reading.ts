@@ -176,3 +176,15 @@ function resultOf({ attempt, code, facts, toVersion }: LogEntry): readonly Resul
     ? [{ attempt, code, version: toVersion ?? 0 }]
     : [];
 }
+
+/** What a state is, for people who read a trace. */
+export function stateWords(medium: Medium): string {
+  const record = newest(recordCopies(medium));
+  const boot = newest(bootCopies(medium));
+  const { attempt } = record ?? {};
+  const about = attempt === undefined ? '' : ` for ${attempt.version} in ${attempt.group}`;
+  const said = record === undefined ? 'no record' : `record ${record.state}${about}, floor ${record.floor}`;
+  const armed =
+    boot?.trial === undefined ? '' : `, trial of ${boot.trial} with ${boot.left[boot.trial] ?? 0} left`;
+  return `${said}; boots ${boot?.order.join(' then ') ?? 'nothing'}${armed}`;
+}

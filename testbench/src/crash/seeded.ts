@@ -8,7 +8,8 @@
 import { seededRandom, type SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
 import { type DiskState, settled } from './crash-disk.ts';
-import { type Boot, bootOnce, type Moment, type NodeState, NothingBoots } from './device.ts';
+import type { Boot, Moment, NodeState } from './boot-types.ts';
+import { bootOnce, NothingBoots } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots, rotsOfCopies } from './faults.ts';
 import { brokenIn, keptFallback, unprovenStaged, unrepaired, unsealed, unsettled } from './invariants.ts';

@@ -9,7 +9,7 @@ import type { GroupLetter } from '@airlock/trust';
 import { seededSigner } from '../paper-company.ts';
 import type { StepTold } from './agent-sources.ts';
 import type { CrashDisk } from './crash-disk.ts';
-import type { BootEnd, BootOptions, NodeState } from './device.ts';
+import type { BootEnd, BootOptions, NodeState } from './boot-types.ts';
 import { dataGuardOf } from './hooks.ts';
 import { contentAt } from './medium.ts';
 import { newest, recordCopies } from './reading.ts';

@@ -11,7 +11,7 @@ import {
 import { type GroupLetter, parseManifest, sha256Hex } from '@airlock/trust';
 import type { AgentModule } from './agent-module.ts';
 import { CrashDisk } from './crash-disk.ts';
-import type { NodeState } from './device.ts';
+import type { NodeState } from './boot-types.ts';
 import { dataPath, dataSaying } from './hooks.ts';
 import { contentOf, emptyMedium, filled, garbage, type Medium, sectorBytes, unwritten } from './medium.ts';
 import { bootPath, imageOf, slotPath, stateFolder, type World } from './world.ts';

@@ -6,7 +6,7 @@
  * "State" and "Floor and repair", judged in `ways.ts` and `invariants.ts`.
  */
 import type { DiskState } from './crash-disk.ts';
-import type { NodeState } from './device.ts';
+import type { NodeState } from './boot-types.ts';
 import { garbage, type Medium, withContent } from './medium.ts';
 import { newest, recordCopies } from './reading.ts';
 import { stateFolder, type World } from './world.ts';

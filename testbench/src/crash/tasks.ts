@@ -16,6 +16,7 @@ export type Task =
   | {
       readonly kind: 'scenario';
       readonly name: string;
+      readonly seed: number;
       readonly untilMs: number;
       /** The longest that this graph may take of the time that all have. */
       readonly msMax: number;
@@ -60,7 +61,7 @@ export async function doTask(task: Task, progress: Progress = () => undefined): 
 }
 
 async function doScenario(
-  { name, untilMs, msMax }: Extract<Task, { kind: 'scenario' }>,
+  { name, seed, untilMs, msMax }: Extract<Task, { kind: 'scenario' }>,
   progress: Progress,
 ): Promise<ScenarioResult> {
   const begunMs = Date.now();
@@ -75,7 +76,7 @@ async function doScenario(
     ...next,
     environments: scenario.environments,
     start: await startState(scenario.start, world, agent),
-    random: seededRandom(1),
+    random: seededRandom(seed),
     kills: scenario.kills,
     nodesMax: Number.POSITIVE_INFINITY,
     isOver: () => Date.now() > endMs,

@@ -71,6 +71,7 @@ export function writeOn(attempt: Attempt, facts: Facts): readonly Effect[] {
   ];
 }
 
+/** Written again at the next poll, which asks for leave to fetch: what was granted now is leave to activate. */
 export function writeAgain(record: DeviceState, attempt: Attempt, facts: Facts): Taken {
   if (attempt.group === facts.bootedGroup) throw new Error('the running group is never written');
   const next: DeviceState = {
@@ -83,7 +84,6 @@ export function writeAgain(record: DeviceState, attempt: Attempt, facts: Facts):
     effects: [
       { kind: 'write-record', step: 'begin.a', record: next },
       { kind: 'disarm', step: 'begin.b', group: attempt.group },
-      { kind: 'write-slots', step: 'begin.cd' },
     ],
   };
 }

@@ -192,6 +192,10 @@ function knownOf(entry: LogEntry): Known {
   return isResult(entry) && entry.attempt !== undefined ? { ...known, result: entry.attempt } : known;
 }
 
+function isToldBy(entry: Known | undefined, code: WrittenCode, reasonBegins: string): boolean {
+  return entry?.code === code && entry.begins.startsWith(reasonBegins.slice(0, beginsCharsMax));
+}
+
 /** One entry after the other, each chained to the one before: an operator's act is logged while the agent logs its own. */
 function oneByOne(append: (event: LogEvent) => Promise<void>): (event: LogEvent) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
@@ -270,11 +274,7 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
       if (entry === undefined) throw new RangeError(`entry ${sequence} is not in the log`);
       return entry.sha256;
     },
-    newestIs: (code, reasonBegins) => {
-      const newest = known.at(-1);
-      const words = reasonBegins.slice(0, beginsCharsMax);
-      return newest?.code === code && newest.begins.startsWith(words);
-    },
+    newestIs: (code, reasonBegins) => isToldBy(known.at(-1), code, reasonBegins),
     async after(sequence, entriesMax) {
       const entries: LogEntry[] = [];
       for (const { sequence: one } of known) {
