@@ -113,7 +113,7 @@ export const deviceCodes = {
   OTA_FAIL_BOOT_CONTROL: {
     summary: 'The boot control could not be read or written (result).',
     remedy: 'Check the boot control adapter and its storage.',
-    decidedIn: 'packages/agent/src/executor-effects.ts#bootControlDo',
+    decidedIn: 'packages/agent/src/executor-boot.ts#bootControlDo',
   },
   OTA_FAIL_DATA: {
     summary: 'A data hook failed (result).',
