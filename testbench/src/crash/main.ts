@@ -136,7 +136,7 @@ function report(
     print(`NOT explored to the end: ${namesOf(open)}`);
   }
   const smallRelease = graphs.find(({ name }) => name === scenarios[0]?.name);
-  const closed = !options.mustClose || smallRelease?.open === 0;
+  const closed = (!options.mustClose || smallRelease?.open === 0) && (!options.closing || open.length === 0);
   return sum.violations === 0 && closed ? 0 : 1;
 }
 
@@ -144,18 +144,21 @@ function namesOf(graphs: readonly ScenarioResult[]): string {
   return graphs.length === 0 ? 'none' : graphs.map(({ name }) => `"${name}"`).join(', ');
 }
 
-function tasksOf({ seconds, runs, seed, scenario }: Options, begunMs: number): readonly Task[] {
+function tasksOf(options: Options, begunMs: number): readonly Task[] {
+  const { seconds, runs, seed, scenario, closing } = options;
   const endMs = begunMs + seconds * 1000;
-  const chosen = scenarios.filter(({ name }) => scenario === undefined || name === scenario);
+  const chosen = scenarios.filter(
+    ({ name, closes }) => (scenario === undefined || name === scenario) && (closes || !closing),
+  );
   // One run alone is a replay: no graph is wanted then.
   const graphs: Task[] = (runs === 1 ? [] : chosen).map(({ name }, at) => ({
     kind: 'scenario',
     name,
     seed,
     untilMs: endMs,
-    msMax: at === 0 ? seconds * 1000 : seconds * 1000 * shareOfOthers,
+    msMax: at === 0 || closing ? seconds * 1000 : seconds * 1000 * shareOfOthers,
   }));
-  if (scenario !== undefined) return graphs;
+  if (scenario !== undefined || closing) return graphs;
   const seeded: Task[] = [];
   for (let at = 0; at < runs; at += runsPerTask)
     seeded.push({

@@ -7,6 +7,7 @@ import { scenarios } from './scenarios.ts';
 export const usage = `npm run crash                              every graph and 1,000 seeded runs, in at most ten minutes
 npm run crash -- --seconds N --runs N      the same with other budgets
 npm run crash -- --must-close              ... and exit 1 unless the small release was explored to its end
+npm run crash -- --closing                 every graph that closes, the small release among them; exit 1 unless all did
 npm run crash -- --scenario 'NAME'         one graph alone; names with spaces are quoted
 npm run crash -- --seed N                  with this seed, exactly; --seed N --runs 1 repeats one run and prints it
 npm run crash -- --mutants                 plants defects; each must be found, and nothing in the agent as it is
@@ -29,6 +30,8 @@ export interface Options {
   /** The one planted defect that is hunted. */
   readonly mutant: string | undefined;
   readonly mustClose: boolean;
+  /** Only graphs that close. */
+  readonly closing: boolean;
   /** Cuts, and kills, of real processes. */
   readonly real: number;
   readonly json: boolean;
@@ -45,6 +48,7 @@ export function parseOptions(args: readonly string[]): Options | string {
         runs: { type: 'string' },
         seed: { type: 'string' },
         scenario: { type: 'string' },
+        closing: { type: 'boolean', default: false },
         'must-close': { type: 'boolean', default: false },
         mutant: { type: 'string' },
         mutants: { type: 'boolean', default: false },
@@ -73,6 +77,8 @@ export function parseOptions(args: readonly string[]): Options | string {
   const idle = Object.entries(others).find(([, value]) => value !== undefined);
   if ((kind === 'mutants' || kind === 'real') && idle !== undefined)
     return `--${idle[0]} does nothing with --${kind}`;
+  if (given.closing && (scenario !== undefined || runs !== undefined || kind !== 'explore'))
+    return '--closing explores every graph that closes, and nothing else: leave the other options away';
   if (scenario !== undefined && runs !== undefined)
     return '--runs are of seeded runs, and --scenario is one graph without any';
   const options = {
@@ -82,6 +88,7 @@ export function parseOptions(args: readonly string[]): Options | string {
     seed: Number(seed ?? randomInt(1, seedMax)),
     scenario,
     mutant,
+    closing: given.closing,
     mustClose: given['must-close'],
     real: Number(real ?? 0),
     json,
