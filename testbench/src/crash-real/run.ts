@@ -45,7 +45,9 @@ export async function runReal(options: RealOptions): Promise<RealOutcome> {
     prepareImages(join(folder, 'images'), options.diskFile),
     company.init(),
   ]);
+  print('the company is made; starting its server');
   await company.startServer();
+  print('making the first releases, and enrolling two devices');
   const supply = await Supply.open(company, images, seed);
   const lane = (name: LaneOptions['name'], strikes: number): Lane[] => {
     if (strikes === 0) return [];

@@ -2,7 +2,7 @@
 import type { PollOutcome } from '@airlock/agent';
 import type { GroupLetter } from '@airlock/trust';
 import type { AgentModule } from './agent-module.ts';
-import type { DiskOptions, DiskState } from './crash-disk.ts';
+import type { DiskOptions, DiskState, WriteFault } from './crash-disk.ts';
 import type { Environment } from './environment.ts';
 import type { World } from './world.ts';
 
@@ -44,5 +44,8 @@ export interface BootOptions {
   readonly environment: Environment;
   /** Told after each step; `agentRuns`: a kill of the agent alone is possible now. */
   readonly observe: (step: string, now: Moment) => void;
-  readonly fault?: DiskOptions['fault'];
+  /** What a medium answers; `step`: by the letters of docs/write-order.md, or nothing. */
+  readonly fault?: (
+    ...given: [...Parameters<NonNullable<DiskOptions['fault']>>, step: string]
+  ) => WriteFault | undefined;
 }

@@ -170,7 +170,7 @@ export class CrashDisk {
         return readWritten(this.#live, position, length);
       },
       write: async (position, bytes) => {
-        if (this.#options.running.has(path)) throw this.wrong(`the running group is written: ${path}`);
+        if (this.#options.running.has(path)) throw this.wrong(`1: the running group is written: ${path}`);
         if (this.#options.slots.has(path) && position % sectorBytes !== 0)
           throw this.wrong(`${path} is written at ${position}, which is within a sector`);
         const answer = this.#fault('write', path);

@@ -45,7 +45,7 @@ export async function bootOnce(node: NodeState, options: BootOptions): Promise<B
     fault: (operation, path, of) => {
       // The boot loader's writes are its own affair; a medium that takes none of the agent's is one environment.
       if (current !== undefined) environmentFault(options, operation, path, of);
-      return options.fault?.(operation, path, of);
+      return options.fault?.(operation, path, of, place.step);
     },
   });
   const boot = node.boot ?? (await startGroup(disk, node.serial, options));

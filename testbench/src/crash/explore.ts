@@ -11,6 +11,7 @@
  */
 import type { SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
+import { WrongUse } from './crash-disk.ts';
 import { distinctOutcomes } from './distinct-outcomes.ts';
 import type { Moment, NodeState } from './boot-types.ts';
 import { bootOnce, NothingBoots } from './device.ts';
@@ -26,7 +27,8 @@ import {
   type Violation,
 } from './invariants.ts';
 import { type Chains, chains, restOf } from './liveness.ts';
-import { keyOf } from './node-key.ts';
+import type { Medium } from './medium.ts';
+import { keyOf, stableKey } from './node-key.ts';
 import { newest, recordCopies, stateWords } from './reading.ts';
 import { tampered } from './tampered.ts';
 import { begunOnRestored, brokenBetween, brokenUnder, lostWithCopy, type Under } from './ways.ts';
@@ -55,6 +57,8 @@ export interface Counts {
 }
 
 export interface Explored extends Counts {
+  /** `stableKey` of each node, where that is wanted. */
+  readonly keys: readonly string[];
   readonly found: Found | undefined;
 }
 
@@ -71,6 +75,7 @@ export interface ExploreOptions {
   readonly nodesMax: number;
   /** `shortest`, the default: breadth first. `deepest`: the newest node first, for defects that show late. */
   readonly order?: 'shortest' | 'deepest';
+  readonly keysWanted?: boolean;
   readonly isOver?: () => boolean;
   readonly progress?: (counts: Counts) => void;
 }
@@ -118,11 +123,13 @@ class Graph {
       await this.#bootAll(node);
       node.cut.clear();
       this.#booted += 1;
-      if (this.#booted % 50 === 0) progress?.(this.#counts());
+      if (this.#booted % 10 === 0) progress?.(this.#counts());
       if (this.#booted >= nodesMax || isOver?.() === true) break;
     }
     this.#checkChains();
-    return { ...this.#counts(), found: this.#found };
+    const { keysWanted, world } = this.#options;
+    const keys = keysWanted === true ? [...this.#known.keys()].map((key) => stableKey(key, world)) : [];
+    return { ...this.#counts(), keys, found: this.#found };
   }
 
   #take(): Node | undefined {
@@ -164,11 +171,13 @@ class Graph {
     this.#boots += 1;
     const { name } = environment;
     let last = node.state.disk.durable;
+    let lastStep = 'its start';
     const observe = (step: string, moment: Moment): void => {
+      lastStep = step;
       if (this.#found !== undefined) return;
       const { durable } = moment.disk;
       const passed = durable === last ? undefined : brokenBetween(last, durable);
-      if (passed !== undefined) this.#fail(node, `${name}: ${step}`, passed);
+      if (passed !== undefined) this.#fail(node, `${name}: ${step}`, passed, durable);
       last = durable;
       if (cuts === 'all of it' || differed()) this.#cut(node, environment, step, moment);
       this.#kill(node, environment, step, moment);
@@ -183,9 +192,7 @@ class Graph {
       if (rest.kind === 'stuck') this.#fail(node, name, rest.violation);
       this.#chains.set(node.index, rest.kind === 'settled' ? undefined : next);
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      const words = error instanceof NothingBoots ? `4: ${error.message}` : (error.stack ?? error.message);
-      this.#fail(node, name, words);
+      this.#fail(node, `${name}: after ${lastStep}`, wordsOf(error));
     }
     return asked;
   }
@@ -206,7 +213,7 @@ class Graph {
       const before = node.state.disk.durable;
       const under =
         brokenUnder(forbids, before, durable) ?? begunOnRestored(before, durable, node.state.counter);
-      if (under !== undefined) this.#fail(node, how, under);
+      if (under !== undefined) this.#fail(node, how, under, durable);
     }
   }
 
@@ -223,7 +230,7 @@ class Graph {
     if (waiting === 'Pending') this.#fail(node, name, 'POL-06: it waits in Pending, with a group armed');
     const { world } = this.#options;
     const loose = unrepaired(durable) ?? unsettled(durable, after.counter) ?? keptFallback(durable, world);
-    if (loose !== undefined) this.#fail(node, name, loose);
+    if (loose !== undefined) this.#fail(node, name, loose, durable);
     for (const { what, medium } of rotsOfCopies(durable)) {
       const how = `${name}: rest, and ${what}`;
       const lost = lostWithCopy(durable, medium);
@@ -246,7 +253,7 @@ class Graph {
     const { durable } = state.disk;
     const { counter } = state;
     const broken = from === undefined || hand ? undefined : brokenBetween(from.state.disk.durable, durable);
-    if (broken !== undefined) this.#fail(from, how, broken);
+    if (broken !== undefined) this.#fail(from, how, broken, durable);
     const key = `${within?.name ?? ''} ${keyOf(state, world)}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
@@ -257,7 +264,7 @@ class Graph {
       brokenIn(durable, world, { counter }) ??
       unprovenStaged(durable, world) ??
       unsealed(durable, counter, restoredFrom);
-    if (inItself !== undefined) this.#fail(from, how, inItself);
+    if (inItself !== undefined) this.#fail(from, how, inItself, durable);
     const node = { index, state, from, how, within, cut: new Set<string>() };
     this.#queue.push(node);
     if (this.#options.order === 'deepest') this.#open.push(node);
@@ -276,12 +283,20 @@ class Graph {
       this.#fail(node, goodEnvironment.name, 'the device comes neither to the target nor to a logged result');
   }
 
-  #fail(from: Node | undefined, how: string, violation: Violation): void {
-    const trace = [how];
+  /** `broken`: what is on the disk there, where that is what is wrong. */
+  #fail(from: Node | undefined, how: string, violation: Violation, broken?: Medium): void {
+    const trace = [broken === undefined ? how : `${how}  [${stateWords(broken)}]`];
     for (let node = from; node !== undefined; node = node.from)
       trace.unshift(`${node.how}  [${stateWords(node.state.disk.durable)}]`);
     this.#found ??= { violation, trace };
   }
+}
+
+/** What ended a boot: a device that boots nothing, a wrong use, or a defect of the agent or of this program. */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) throw error;
+  if (error instanceof NothingBoots) return `4: ${error.message}`;
+  return error instanceof WrongUse ? error.message : (error.stack ?? error.message);
 }
 
 /** What is judged at rest must have been possible. */

@@ -18,7 +18,13 @@ const chanceAgain = 0.5;
 /** More in one boot would only repeat the first failure. */
 const faultsPerBootMax = 3;
 
-export type FaultHook = (operation: DiskOperation, path: string, disk: CrashDisk) => WriteFault | undefined;
+/** `step`: by the letters of docs/write-order.md, or nothing. */
+export type FaultHook = (
+  operation: DiskOperation,
+  path: string,
+  disk: CrashDisk,
+  step: string,
+) => WriteFault | undefined;
 
 /** Faults of one boot; `tell` hears of each. */
 export function drawFaults(
@@ -31,7 +37,7 @@ export function drawFaults(
   const unread = new Set<string>();
   const chance = 0.02 + 0.1 * random.fraction();
   let failed = '';
-  return (operation, path, disk) => {
+  return (operation, path, disk, step) => {
     const again = failed === `${operation} ${path}`;
     if (left === 0 || random.fraction() > (again ? chanceAgain : chance)) return undefined;
     // A copy that cannot be read is survived while the other one is as new: an earlier fault may have left it older.
@@ -43,14 +49,14 @@ export function drawFaults(
     failed = `${operation} ${path}`;
     // A drive that writes wrongly and says nothing: only reading back from the medium finds it. Slots have no copy.
     if (operation === 'write' && path.startsWith('/slots/') && random.fraction() < 0.5) {
-      tell(`write of ${path} reaches the medium as garbage`);
+      tell(`${step}write of ${path} reaches the medium as garbage`);
       return 'garble';
     }
     if (operation === 'write' && random.fraction() < 0.3) {
-      tell(`write of ${path} fails half way`);
+      tell(`${step}write of ${path} fails half way`);
       return 'short';
     }
-    tell(`${operation} of ${path} fails`);
+    tell(`${step}${operation} of ${path} fails`);
     // After a failed flush nothing is known: some of the writes may be there, and the cache forgets them all.
     if (operation === 'flush') disk.loseWrites(path, () => random.fraction() < 0.5);
     const reading = operation === 'read' || operation === 'readMedium';

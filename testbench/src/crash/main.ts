@@ -1,15 +1,18 @@
 /**
  * `npm run crash`: every crash state of the small release, then larger releases by seed with every fault.
  *
- * What it takes stands in `options.ts`. What was left unexplored when the time ran out is printed, never hidden: the last
- * line says what was explored to its end and what was not.
+ * What it takes stands in `options.ts`, what it says at its end in `report.ts`, hunting planted defects in
+ * `hunt-all.ts`. A person who stops it hears what was explored until then.
  */
 import { runReal } from '../crash-real/run.ts';
+import type { Counts } from './explore.ts';
+import { huntAll } from './hunt-all.ts';
 import { mutants } from './mutants.ts';
 import { parseOptions, type Options, usage } from './options.ts';
 import { runTasks } from './pool.ts';
-import { scenarios } from './scenarios.ts';
-import { controlName, type ScenarioResult, type SeededResult, type Task, type TaskResult } from './tasks.ts';
+import { graphLine, type Known, linesOf, sumOf } from './report.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
+import type { ScenarioResult, SeededResult, Task, TaskResult } from './tasks.ts';
 
 /** Of the whole time, what one graph may take that is not the first: the rest is for those after it. */
 const shareOfOthers = 1 / 8;
@@ -31,67 +34,41 @@ async function main(): Promise<number> {
     return 2;
   }
   if (options.kind === 'help') print(usage);
-  if (options.kind === 'mutants') return await huntAll(options);
+  if (options.kind === 'list') list();
+  if (options.kind === 'mutants') return await huntAll(options, print);
   if (options.kind === 'explore') return await exploreAll(options);
-  if (options.kind === 'help') return 0;
+  if (options.kind !== 'real') return 0;
   const { real: count, seed } = options;
   const { violations } = await runReal({ cuts: count, kills: count, seed, print });
   return violations.length === 0 ? 0 : 1;
 }
 
-async function huntAll({ json, mutant }: Options): Promise<number> {
-  const results: TaskResult[] = [];
-  const hunted = mutants.filter(({ name }) => mutant === undefined || name === mutant);
-  const names = [...(mutant === undefined ? [controlName] : []), ...hunted.map(({ name }) => name)];
-  // The agent as it is has to be hunted with all of them, not with one that is looked at.
-  let sound = mutant !== undefined;
-  await runTasks(
-    names.map((name) => ({ kind: 'mutant', name })),
-    (result) => {
-      results.push(result);
-      if (result.kind !== 'mutant') return;
-      const { name, caught } = result;
-      if (name === controlName) sound = caught === undefined;
-      const [clean, dirty] = name === controlName ? ['sound ', 'BROKEN'] : ['MISSED', 'caught'];
-      const words = caught === undefined ? clean : dirty;
-      if (json) return;
-      print(`${words}  ${name}  (${caught ?? 'nothing found'})`);
-      if (mutant !== undefined || (name === controlName && caught !== undefined))
-        for (const step of result.trace) print(`        ${step}`);
-    },
-  );
-  const caught = results.filter(
-    (result) => result.kind === 'mutant' && result.name !== controlName && result.caught !== undefined,
-  ).length;
-  print(
-    json
-      ? JSON.stringify({ caught, all: hunted.length, unchangedAgentSound: sound, results })
-      : `${caught} / ${hunted.length} caught${mutant === undefined ? `; in the agent as it is ${sound ? 'nothing' : 'something'} was found` : ''}`,
-  );
-  return caught === hunted.length && sound ? 0 : 1;
+function list(): void {
+  print('Graphs (--scenario); those that close are explored by --closing:');
+  for (const { name, about, closes } of scenarios) print(`  '${name}'${closes ? ' (closes)' : ''}: ${about}`);
+  print('Planted defects (--mutant):');
+  for (const { name } of mutants) print(`  '${name}'`);
 }
 
 async function exploreAll(options: Options): Promise<number> {
   const begunMs = Date.now();
-  const tasks = tasksOf(options, begunMs);
+  const chosen = chosenBy(options);
+  const tasks = tasksOf(options, chosen, begunMs);
   const say = (line: string): void => {
     if (!options.json) print(line);
   };
-  say(
-    `seed ${options.seed}, ${options.seconds} s; judged in every state: invariants 1 to 5 of docs/write-order.md`,
-  );
+  say(`seed ${options.seed}, at most ${options.seconds} s; ${judgedWords(options)}`);
   const graphs: ScenarioResult[] = [];
   const runs: SeededResult[] = [];
-  const under = new Map<string, string>();
+  const under = new Map<string, Counts>();
+  const known: Known = { graphs, runs, under, chosen };
   const seconds = (): number => Math.round((Date.now() - begunMs) / 1000);
-  const telling = setInterval(() => {
-    say(
-      `  ${seconds()} s: ${graphs.length + runs.length} of ${tasks.length} tasks done; ${[...under.values()].join('; ')}`,
-    );
-  }, progressMs);
+  const telling = setInterval(() => say(progressLine(known, tasks.length, seconds())), progressMs);
   const stopped = (): void => {
-    say('stopped: what follows is what was explored until now');
-    report(options, graphs, runs, seconds());
+    say(
+      'stopped: what follows is what was explored until now; states of graphs that were under way are not in it',
+    );
+    report(options, known, seconds(), true);
     process.exit(interruptedStatus);
   };
   process.once('SIGINT', stopped);
@@ -104,54 +81,77 @@ async function exploreAll(options: Options): Promise<number> {
           under.delete(result.name);
         }
         if (result.kind === 'seeded') runs.push(result);
-        if (!options.json) tell(result, options.runs === 1, options.seed);
+        if (!options.json) tell(result, options);
       },
-      (name, { booted, open }) => under.set(name, `${name}: ${booted} states booted, ${open} to go`),
+      (name, counts) => under.set(name, counts),
     );
   } finally {
     clearInterval(telling);
     process.removeListener('SIGINT', stopped);
   }
-  return report(options, graphs, runs, seconds());
+  return report(options, known, seconds(), false);
+}
+
+function judgedWords({ runs, scenario, closing }: Options): string {
+  const graphs =
+    'graphs: every state that is reached, every cut of every boot, and the way to rest; invariants 1 to 5 and the rules of docs/write-order.md';
+  const seeded = 'seeded runs: every durable state, and in every sixth step all that a cut could leave';
+  if (runs === 1) return seeded;
+  return scenario === undefined && !closing ? `${graphs}; ${seeded}` : graphs;
+}
+
+function progressLine({ graphs, runs, under }: Known, tasks: number, seconds: number): string {
+  const seeded = runs.reduce((sum, result) => sum + result.runs, 0);
+  const graphsNow = [...under].map(
+    ([name, { booted, open }]) => `${name}: ${booted} states booted, ${open} to go`,
+  );
+  const parts = [`${graphs.length + runs.length} of ${tasks} tasks done`];
+  if (seeded > 0) parts.push(`${seeded} seeded runs`);
+  return `  ${seconds} s: ${[...parts, ...graphsNow].join('; ')}`;
 }
 
 /** The last lines, and the exit status. */
-function report(
-  options: Options,
-  graphs: readonly ScenarioResult[],
-  runs: readonly SeededResult[],
-  seconds: number,
-): number {
-  const sum = summary(graphs, runs);
-  const open = graphs.filter((graph) => graph.open > 0);
-  if (options.json) print(JSON.stringify({ seed: options.seed, seconds, ...sum, graphs, runs }));
-  else {
+function report(options: Options, known: Known, seconds: number, interrupted: boolean): number {
+  const { graphs, runs } = known;
+  const sum = sumOf(known);
+  const { json, seed, mustClose, closing } = options;
+  const small = scenarios[0]?.name ?? '';
+  const unclosed = closing
+    ? [...sum.open, ...sum.notBegun]
+    : [small].filter((name) => mustClose && !sum.closed.includes(name));
+  if (json) {
+    const plain = (of: readonly (ScenarioResult | SeededResult)[]) =>
+      of.map(({ keys: _keys, ...rest }) => rest);
     print(
-      `${sum.nodes} distinct states reached, ${sum.boots} boots, ${sum.edges} edges, ${sum.cuts} cut variants, ` +
-        `${sum.runs} seeded runs, ${sum.violations} violations, ${seconds} s`,
+      JSON.stringify({
+        seed,
+        seconds,
+        interrupted,
+        ...sum,
+        unclosed,
+        graphs: plain(graphs),
+        seeded: plain(runs),
+      }),
     );
-    print(
-      `explored to the end: ${namesOf(graphs.filter((graph) => graph.open === 0 && graph.found === undefined))}`,
-    );
-    print(`NOT explored to the end: ${namesOf(open)}`);
+  } else {
+    for (const line of linesOf(sum, seconds)) print(line);
+    for (const name of unclosed) print(`exit status 1: "${name}" had to be explored to its end, and was not`);
   }
-  const smallRelease = graphs.find(({ name }) => name === scenarios[0]?.name);
-  const closed = (!options.mustClose || smallRelease?.open === 0) && (!options.closing || open.length === 0);
-  return sum.violations === 0 && closed ? 0 : 1;
+  return sum.violations === 0 && unclosed.length === 0 ? 0 : 1;
 }
 
-function namesOf(graphs: readonly ScenarioResult[]): string {
-  return graphs.length === 0 ? 'none' : graphs.map(({ name }) => `"${name}"`).join(', ');
-}
-
-function tasksOf(options: Options, begunMs: number): readonly Task[] {
-  const { seconds, runs, seed, scenario, closing } = options;
-  const endMs = begunMs + seconds * 1000;
-  const chosen = scenarios.filter(
+/** One run alone is a replay: no graph is wanted then. */
+function chosenBy({ runs, scenario, closing }: Options): readonly Scenario[] {
+  if (runs === 1) return [];
+  return scenarios.filter(
     ({ name, closes }) => (scenario === undefined || name === scenario) && (closes || !closing),
   );
-  // One run alone is a replay: no graph is wanted then.
-  const graphs: Task[] = (runs === 1 ? [] : chosen).map(({ name }, at) => ({
+}
+
+function tasksOf(options: Options, chosen: readonly Scenario[], begunMs: number): readonly Task[] {
+  const { seconds, runs, seed, scenario, closing } = options;
+  const endMs = begunMs + seconds * 1000;
+  const graphs: Task[] = chosen.map(({ name }, at) => ({
     kind: 'scenario',
     name,
     seed,
@@ -171,21 +171,18 @@ function tasksOf(options: Options, begunMs: number): readonly Task[] {
   return [...graphs.slice(0, 1), ...seeded, ...graphs.slice(1)];
 }
 
-function tell(result: TaskResult, replay: boolean, graphSeed: number): void {
+function tell(result: TaskResult, { runs, seed: graphSeed }: Options): void {
   if (result.kind === 'scenario') {
-    const { name, nodes, booted, boots, skipped, edges, cuts, open, bootsToRest, ms, found } = result;
-    const state = open === 0 ? 'CLOSED' : `${open} states not booted`;
-    const rest =
-      open === 0 ? `at rest within ${bootsToRest} boots` : `so far at rest within ${bootsToRest} boots`;
-    print(
-      `${name}: ${state}; ${nodes} states, ${booted} of them booted in ${boots} boots (${skipped} more would repeat one), ` +
-        `${edges} edges, ${cuts} cut variants, ${rest}, ${Math.round(ms / 1000)} s`,
-    );
+    const { name, found } = result;
+    print(graphLine(result));
     const again = `npm run crash -- --scenario '${name}' --seed ${graphSeed}`;
     if (found !== undefined) tellFound(found.violation, found.trace, again);
   }
   if (result.kind !== 'seeded') return;
-  if (replay) for (const step of result.trace) print(`        ${step}`);
+  if (runs === 1 && result.found.length === 0) {
+    for (const step of result.trace) print(`        ${step}`);
+    print(`run ${graphSeed}: held, ${result.boots} boots`);
+  }
   for (const { seed, found } of result.found)
     tellFound(found.violation, found.trace, `npm run crash -- --seed ${seed} --runs 1`);
 }
@@ -196,18 +193,6 @@ function tellFound(violation: string, trace: readonly string[], again: string): 
   print(`        again: ${again}`);
 }
 
-function summary(graphs: readonly ScenarioResult[], runs: readonly SeededResult[]) {
-  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  return {
-    nodes: sum([...graphs, ...runs].map(({ nodes }) => nodes)),
-    boots: sum([...graphs, ...runs].map(({ boots }) => boots)),
-    edges: sum(graphs.map(({ edges }) => edges)),
-    cuts: sum([...graphs, ...runs].map(({ cuts }) => cuts)),
-    closed: graphs.filter(({ open, found }) => open === 0 && found === undefined).length,
-    runs: sum(runs.map(({ runs: count }) => count)),
-    violations:
-      graphs.filter(({ found }) => found !== undefined).length + sum(runs.map(({ found }) => found.length)),
-  };
-}
-
+// Whoever reads a part of it and goes away has read enough.
+process.stdout.on('error', () => process.exit());
 process.exitCode = await main();

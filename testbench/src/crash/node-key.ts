@@ -68,13 +68,22 @@ class Renamed {
   }
 }
 
-/** A short number for each text: keys are joined from them, and millions are held. */
+/** A short number for each text: keys are joined from them, and millions are held. `texts`: the other way. */
 const numbers = new Map<string, number>();
+const texts: string[] = [];
 
 function numberOf(text: string): number {
-  const known = numbers.get(text) ?? numbers.size;
-  numbers.set(text, known);
-  return known;
+  const known = numbers.get(text);
+  if (known !== undefined) return known;
+  numbers.set(text, texts.length);
+  texts.push(text);
+  return texts.length - 1;
+}
+
+/** Of a state, the same in every process: by it states of several graphs of one world are told apart. */
+export function stableKey(key: string, { options, target }: World): string {
+  const inWords = key.replaceAll(/~(\d+)/g, (_, number: string) => texts[Number(number)] ?? '');
+  return sha256Hex(new TextEncoder().encode(`${JSON.stringify(options)} ${target} ${inWords}`)).slice(0, 16);
 }
 
 interface Part {
@@ -114,8 +123,8 @@ function makeParts(names: Medium['names'], world: World): Parts {
 
 function mediumKey(medium: Medium, world: World, ids: Renamed): string {
   const { names, parts } = partsOf(medium.names, world);
-  let key = `${names}.${recordsNumber(medium, ids)}.${trustNumber(medium)}`;
-  for (const { file, numberOf: number } of parts) key += `.${number(medium.contents.get(file))}`;
+  let key = `~${names}.~${recordsNumber(medium, ids)}.${trustNumber(medium)}`;
+  for (const { file, numberOf: number } of parts) key += `.~${number(medium.contents.get(file))}`;
   return key;
 }
 
@@ -125,7 +134,7 @@ const bootNumber = onceFor((content) =>
 const plainNumber = onceFor((content) => numberOf(sha256Hex(bytesOf(content, 0, sizeOf(content)))));
 const trustStateNumber = onceFor((content) => {
   const copy = trustCopyOf(content);
-  return copy === undefined ? -1 : numberOf(sha256Hex(encodeTrustState(copy.value)));
+  return numberOf(copy === undefined ? '#' : sha256Hex(encodeTrustState(copy.value)));
 });
 
 /** Both copies of the trust state, and which is newer. */
@@ -134,7 +143,7 @@ function trustNumber(medium: Medium): string {
   const a = trustCopyOf(first)?.sequence ?? 0;
   const b = trustCopyOf(second)?.sequence ?? 0;
   const order = a === b ? '=' : a > b ? '>' : '<';
-  return `${trustStateNumber(first)}${order}${trustStateNumber(second)}`;
+  return `~${trustStateNumber(first)}${order}~${trustStateNumber(second)}`;
 }
 
 /** By copies, which are the same values for the same sectors, and results; only where no boot goes on. */

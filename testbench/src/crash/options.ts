@@ -9,11 +9,14 @@ npm run crash -- --seconds N --runs N      the same with other budgets
 npm run crash -- --must-close              ... and exit 1 unless the small release was explored to its end
 npm run crash -- --closing                 every graph that closes, the small release among them; exit 1 unless all did
 npm run crash -- --scenario 'NAME'         one graph alone; names with spaces are quoted
-npm run crash -- --seed N                  with this seed, exactly; --seed N --runs 1 repeats one run and prints it
+npm run crash -- --seed N                  with this seed; --seed N --runs 1 repeats one run exactly, and prints it
 npm run crash -- --mutants                 plants defects; each must be found, and nothing in the agent as it is
 npm run crash -- --mutant 'NAME'           one of them, and the way to what it breaks
-npm run crash -- --real N [--seed N]       N power cuts and N kills of real processes, over real TLS
---json prints one value for machines. Exit status: 0 nothing was broken, 1 something was, 2 wrong usage.`;
+npm run crash -- --real N [--seed N]       N power cuts and N kills of real processes, over real TLS: about 3 s each
+npm run crash -- --list                    names of graphs and of planted defects, and what they are
+With one seed a graph that closes is the same each time; one that the time cuts off ends where the machine got to.
+--json prints one value for machines. Exit status: 0 nothing was broken, 1 something was, or did not close that had
+to, 2 wrong usage, 130 stopped (Ctrl-C).`;
 
 /** As long as a person waits for a proof, and CI for a part of it. */
 const secondsDefault = 600;
@@ -22,7 +25,7 @@ const runsDefault = 1000;
 const seedMax = 900_000_000;
 
 export interface Options {
-  readonly kind: 'explore' | 'mutants' | 'real' | 'help';
+  readonly kind: 'explore' | 'mutants' | 'real' | 'help' | 'list';
   readonly seconds: number;
   readonly runs: number;
   readonly seed: number;
@@ -55,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options | string {
         real: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
       },
     }).values;
   } catch (error) {
@@ -72,11 +76,22 @@ export function parseOptions(args: readonly string[]): Options | string {
   if (mutant !== undefined && !planted.includes(mutant))
     return `--mutant is one of: ${planted.map((name) => `'${name}'`).join(', ')}`;
   const hunts = given.mutants || mutant !== undefined;
-  const kind = given.help ? 'help' : hunts ? 'mutants' : real === undefined ? 'explore' : 'real';
+  const kind = given.help
+    ? 'help'
+    : given.list
+      ? 'list'
+      : hunts
+        ? 'mutants'
+        : real === undefined
+          ? 'explore'
+          : 'real';
   const others = { seconds, runs, scenario, ...(kind === 'mutants' ? { seed, real } : {}) };
   const idle = Object.entries(others).find(([, value]) => value !== undefined);
   if ((kind === 'mutants' || kind === 'real') && idle !== undefined)
-    return `--${idle[0]} does nothing with --${kind}`;
+    return `--${idle[0]} does nothing with --${mutant === undefined ? kind : 'mutant'}`;
+  if (kind === 'real' && json) return '--json does nothing with --real, which prints as it goes';
+  if (given['must-close'] && (kind !== 'explore' || (scenario ?? scenarios[0]?.name) !== scenarios[0]?.name))
+    return `--must-close is about '${scenarios[0]?.name}', which would not be explored`;
   if (given.closing && (scenario !== undefined || runs !== undefined || kind !== 'explore'))
     return '--closing explores every graph that closes, and nothing else: leave the other options away';
   if (scenario !== undefined && runs !== undefined)

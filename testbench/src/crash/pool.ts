@@ -1,6 +1,7 @@
 /** Runs tasks on as many workers as there are cores, and hands each result over as soon as it is there. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { Counts } from './explore.ts';
 import type { Progress, Task, TaskResult } from './tasks.ts';
 
 /** More would only share the same cores. */
@@ -31,7 +32,7 @@ async function oneWorker(
 }
 
 interface Message {
-  readonly progress?: { readonly name: string; readonly booted: number; readonly open: number };
+  readonly progress?: { readonly name: string; readonly counts: Counts };
   readonly result?: TaskResult;
   readonly fault?: string;
 }
@@ -39,7 +40,7 @@ interface Message {
 function answer(worker: Worker, task: Task, progress: Progress): Promise<TaskResult> {
   const { promise, resolve, reject } = Promise.withResolvers<TaskResult>();
   const take = (message: Message): void => {
-    if (message.progress !== undefined) progress(message.progress.name, message.progress);
+    if (message.progress !== undefined) progress(message.progress.name, message.progress.counts);
     else if (message.result !== undefined) resolve(message.result);
     else reject(new Error(message.fault ?? 'the worker said nothing'));
   };

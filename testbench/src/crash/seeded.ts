@@ -9,15 +9,16 @@ import { seededRandom, type SeededRandom } from '../random.ts';
 import type { AgentModule } from './agent-module.ts';
 import { type DiskState, settled } from './crash-disk.ts';
 import type { Boot, Moment, NodeState } from './boot-types.ts';
-import { bootOnce, NothingBoots } from './device.ts';
+import { bootOnce } from './device.ts';
 import { type Environment, environments, goodEnvironment } from './environment.ts';
 import { drawFaults, rots, rotsOfCopies } from './faults.ts';
 import { brokenIn, keptFallback, unprovenStaged, unrepaired, unsealed, unsettled } from './invariants.ts';
 import { bootsToRestMax, restOf } from './liveness.ts';
 import type { Medium } from './medium.ts';
-import { keyOf } from './node-key.ts';
+import { keyOf, stableKey } from './node-key.ts';
 import { leftBy, outcomes } from './outcomes.ts';
-import { type Found, underOf } from './explore.ts';
+import { stateWords } from './reading.ts';
+import { type Found, underOf, wordsOf } from './explore.ts';
 import { type StartName, startState } from './start-states.ts';
 import { brokenBetween, brokenUnder, lostWithCopy } from './ways.ts';
 import { type ScenarioOptions, World } from './world.ts';
@@ -55,8 +56,8 @@ class Run {
   readonly #agent: AgentModule;
   readonly #seen: (key: string) => void;
   readonly #trace: string[] = [];
-  /** What is fixed for this run: states of other worlds are other states. */
-  #words = '';
+  /** Keys of this process that were told already. */
+  readonly #judged = new Set<string>();
   /** Staged images rotted by themselves: what the record says of them may be untrue until they are read again. */
   #slotRotted = false;
   #boots = 0;
@@ -75,7 +76,6 @@ class Run {
     const world = new World(options, { installed: 1, target });
     const node = await startState(start, world, this.#agent);
     const words = `${start}, target ${target}, ${JSON.stringify(options)}`;
-    this.#words = words;
     const violation = (await this.#underFaults(node, world)) ?? undefined;
     const trace = [words, ...this.#trace];
     const found = violation === undefined ? undefined : { violation, trace };
@@ -97,7 +97,7 @@ class Run {
   async #faultyBoot(node: NodeState, world: World): Promise<NodeState | string> {
     const random = this.#random;
     const environment = environments[random.below(environments.length)] ?? goodEnvironment;
-    this.#trace.push(`boot in ${environment.name}`);
+    this.#trace.push(`boot in ${environment.name}  [${stateWords(node.disk.durable)}]`);
     const serial = node.serial + 1;
     const endAt = random.fraction() < 0.7 ? random.below(stepsMax) : Number.POSITIVE_INFINITY;
     const killed = random.fraction() < 0.3;
@@ -128,7 +128,10 @@ class Run {
     const fault = drawFaults(random, this.#agent, (what) => this.#trace.push(what));
     const ended = await this.#boot(node, world, environment, { observe, fault, stop: stop.promise });
     if (typeof ended === 'string') return ended;
-    if (broken !== undefined) return broken;
+    if (broken !== undefined) {
+      this.#trace.push(`broken there  [${stateWords(last)}]`);
+      return broken;
+    }
     const after = left ?? ended?.after;
     if (after === undefined) return 'the boot ended without an end';
     const judged = this.#judge(node.disk.durable, after.disk.durable, world, after.counter);
@@ -170,22 +173,21 @@ class Run {
         (stop ?? new Promise<void>(() => undefined)).then(() => undefined),
       ]);
     } catch (error) {
-      if (error instanceof NothingBoots) return `4: ${error.message}`;
       // A device whose state folder cannot be used at all says so and is started again.
       if (error instanceof this.#agent.DiskError)
         return { end: { kind: 'restart' }, after: { ...node, boot: undefined, serial: node.serial + 1 } };
-      return error instanceof Error ? (error.stack ?? error.message) : String(error);
+      return wordsOf(error);
     }
   }
 
   async #getsOn(start: NodeState, world: World): Promise<string | undefined> {
     let node = start;
-    this.#trace.push('faults stop');
+    this.#trace.push(`faults stop  [${stateWords(settled(node.disk))}]`);
     for (let boot = 0; boot < bootsToRestMax; boot += 1) {
       const ended = await this.#boot(node, world, goodEnvironment, { observe: () => undefined });
       if (typeof ended === 'string' || ended === undefined) return ended ?? 'the boot did not end';
       const rest = restOf(ended.end, ended.after, world);
-      this.#trace.push(`good: ${ended.end.kind}`);
+      this.#trace.push(`good: ${ended.end.kind}  [${stateWords(settled(ended.after.disk))}]`);
       const judged = this.#judge(node.disk.durable, settled(ended.after.disk), world, ended.after.counter);
       if (judged !== undefined) return judged;
       if (rest.kind === 'settled') return atRest(ended.after, world);
@@ -206,7 +208,9 @@ class Run {
   #judge(before: Medium, after: Medium, world: World, counter: number | undefined): string | undefined {
     this.#cuts += 1;
     const cut = { disk: { durable: after, pending: [] }, boot: undefined, serial: 0, counter };
-    this.#seen(`${this.#words} ${keyOf(cut, world)}`);
+    const key = keyOf(cut, world);
+    if (!this.#judged.has(key)) this.#seen(stableKey(key, world));
+    this.#judged.add(key);
     const staged = this.#slotRotted ? undefined : unprovenStaged(after, world);
     const seal = unsealed(after, counter);
     const inItself = brokenIn(after, world, { media: 'faulty', counter });

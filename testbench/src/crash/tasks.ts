@@ -30,6 +30,8 @@ export interface SeededResult {
   readonly boots: number;
   readonly cuts: number;
   readonly nodes: number;
+  /** `stableKey` of each state that was judged. */
+  readonly keys: readonly string[];
   /** What was drawn for the last run. */
   readonly trace: readonly string[];
   /** Runs in which something was broken. */
@@ -43,7 +45,7 @@ export interface ScenarioResult extends Explored {
 }
 
 /** Hears how far a graph is. */
-export type Progress = (name: string, counts: Pick<Counts, 'booted' | 'open'>) => void;
+export type Progress = (name: string, counts: Counts) => void;
 
 /** The agent as it is, hunted like a defect: whatever is found in it would make every catch worth nothing. */
 export const controlName = 'the agent as it is';
@@ -80,6 +82,7 @@ async function doScenario(
     kills: scenario.kills,
     nodesMax: Number.POSITIVE_INFINITY,
     isOver: () => Date.now() > endMs,
+    keysWanted: true,
     progress: (counts) => progress(name, counts),
   });
   return { kind: 'scenario', name, ms: Date.now() - begunMs, ...explored };
@@ -99,5 +102,5 @@ async function doSeeded(task: Extract<Task, { kind: 'seeded' }>): Promise<Seeded
     cuts += run.cuts;
     if (run.found !== undefined) found.push({ seed, found: run.found });
   }
-  return { kind: 'seeded', runs, boots, cuts, nodes: seen.size, trace, found };
+  return { kind: 'seeded', runs, boots, cuts, nodes: seen.size, keys: [...seen], trace, found };
 }

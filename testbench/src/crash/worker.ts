@@ -13,9 +13,9 @@ async function answer(task: Task): Promise<void> {
 
 async function messageOf(task: Task): Promise<{ readonly result: TaskResult } | { readonly fault: string }> {
   try {
-    const result = await doTask(task, (name, { booted, open }) => {
+    const result = await doTask(task, (name, counts) => {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
-      parentPort?.postMessage({ progress: { name, booted, open } });
+      parentPort?.postMessage({ progress: { name, counts } });
     });
     return { result };
   } catch (error) {
