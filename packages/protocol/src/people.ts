@@ -14,16 +14,8 @@ const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\
 export const UserId = Type.String({ pattern: '^[a-z0-9][a-z0-9._@-]{0,63}$' });
 export const ApiTokenName = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,31}$' });
 
-const RoleOfUser = Type.Union(
-  Object.keys(userRoles)
-    .filter(isUserRole)
-    .map((role) => Type.Literal(role)),
-);
-const PermissionName = Type.Union(
-  Object.keys(permissions)
-    .filter(isPermission)
-    .map((permission) => Type.Literal(permission)),
-);
+const RoleOfUser = Type.Enum(Object.keys(userRoles).filter(isUserRole));
+const PermissionName = Type.Enum(Object.keys(permissions).filter(isPermission));
 
 const listOf = { maxItems: peopleLimits.listMax, uniqueItems: true };
 /** `infusion-pump/quality`, or `*` for every product. */

@@ -52,9 +52,7 @@ export const userRoles = {
     may: ['products:read', 'devices:read', 'audit:read', 'users:read'],
   },
   viewer: { does: 'sees products and devices', may: ['products:read', 'devices:read'] },
-} as const satisfies Readonly<
-  Record<string, { readonly does: string; readonly may: readonly Permission[] }>
->;
+} as const satisfies Readonly<Record<string, { readonly does: string; readonly may: readonly Permission[] }>>;
 export type UserRole = keyof typeof userRoles;
 
 export function isPermission(name: string): name is Permission {
