@@ -114,10 +114,15 @@ export interface WorldOptions {
   /** Where the server's folder is; a folder of its own in the temporary one when not given. */
   readonly data?: string;
   /** Where people sign in who are known elsewhere. */
-  readonly identityProvider?: NonNullable<ServerConfig['identityProvider']>;
+  readonly identityProvider?: (folder: string) => NonNullable<ServerConfig['identityProvider']>;
+  /** Fixed, where another program must know it. */
+  readonly peoplePort?: number;
+  /** Further files beside the configuration. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
-export async function makeWorld({ sealed = false, adapt, data, identityProvider }: WorldOptions = {}): Promise<World> {
+export async function makeWorld(options: WorldOptions = {}): Promise<World> {
+  const { sealed = false, adapt, data, identityProvider, peoplePort = 0, files = {} } = options;
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-server-'));
   const authority = await makeAuthority('Test authority');
   const server = await authority.issue({ name: 'server', use: 'server' });
@@ -132,10 +137,11 @@ export async function makeWorld({ sealed = false, adapt, data, identityProvider 
     schema: 'airlock-server-config/1',
     folder: data ?? path.join(folder, 'data'),
     deviceListener: { ...listener, clientAuthorityFile: await put('clients.pem', authority.certificate) },
-    peopleListener: listener,
+    peopleListener: { ...listener, port: peoplePort },
     onlineKeys: { passphraseFile: await put('passphrase', 'a long test passphrase\n') },
-    ...(identityProvider === undefined ? {} : { identityProvider }),
+    ...(identityProvider === undefined ? {} : { identityProvider: identityProvider(folder) }),
   };
+  for (const [name, text] of Object.entries(files)) await put(name, text);
   await giveUser(config, 'tester');
   const token = await giveToken(config, 'tester');
   const { online, options: ports, audit } = await makeOnline(config, sealed);
