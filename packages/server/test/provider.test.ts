@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -290,4 +290,52 @@ test('TEST-OTA-1355 REQ-OTA-POL-08: an API token of a person of the identity pro
   } finally {
     world.clock.moved -= peopleLimits.providerAbsenceSecondsMax + 1;
   }
+});
+
+const airlock = fileURLToPath(new URL('../../cli/bin/airlock.mjs', import.meta.url));
+
+test('TEST-OTA-1370 REQ-OTA-POL-08: the program airlock signs in at the identity provider: it waits on its own machine, refuses an answer of another sign-in, keeps the session for its owner alone, and prints no secret', async () => {
+  const home = path.join(world.folder, 'home');
+  const run = (...argv: string[]) => spawn(process.execPath, [airlock, '--home', home, ...argv]);
+  const textOf = (child: ReturnType<typeof run>) => {
+    const said = { text: '' };
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (data) => (said.text += String(data)));
+    return said;
+  };
+  const tokenFile = path.join(world.folder, 'join.token');
+  await writeFile(tokenFile, await giveToken(world.config, 'tester'));
+  const authority = ['--authority', path.join(world.folder, 'clients.pem')];
+  const joined = run('join', world.server.peopleUrl, ...authority, '--token-file', tokenFile);
+  const said = textOf(joined);
+  await once(joined, 'close');
+  assert.equal(joined.exitCode, 0, said.text);
+
+  people['sub-dora'] = { preferred_username: 'dora', name: 'Dora Fox', groups: ['fleet'] };
+  await tellProvider();
+  const login = run('login');
+  const shown = textOf(login);
+  while (!/https:\/\/localhost:\S+/.test(shown.text)) await once(login.stderr, 'data');
+  const address = /https:\/\/localhost:\S+/.exec(shown.text)?.[0] ?? '';
+  const atHome = (url: string) => url.startsWith('http://127.0.0.1:');
+  const { url: last } = await newBrowser().go(address, address, 'sub-dora', atHome);
+  const forged = new URL(last);
+  forged.searchParams.set('state', 'of-somebody-else');
+  assert.equal((await fetch(forged)).status, 400);
+  assert.equal((await fetch(last)).status, 200);
+  await once(login, 'close');
+  assert.equal(login.exitCode, 0, shown.text);
+  assert.match(shown.text, /Signed in as dora \(Dora Fox\): operator/);
+  const file = path.join(home, 'session.json');
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  const { secret } = JSON.parse(await readFile(file, 'utf8')) as { secret: string };
+  assert.ok(secret.startsWith('airlock_session_') && !shown.text.includes(secret));
+  const list = run('device', 'list');
+  const listed = textOf(list);
+  await once(list, 'close');
+  assert.equal(list.exitCode, 0, listed.text);
+  const refusedNow = run('user', 'list');
+  const why = textOf(refusedNow);
+  await once(refusedNow, 'close');
+  assert.match(why.text, /API_FORBIDDEN: dora may not/, 'the session counts, not the token beside it');
 });

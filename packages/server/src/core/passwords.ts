@@ -15,7 +15,7 @@ const tagLength = 32;
 export const saltBytes = 16;
 /** `$argon2id$v=19$m=65536,t=3,p=4$salt$hash`, as other tools write it. */
 const storedPattern =
-  /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{16,64})\$([A-Za-z0-9+/]{43})$/;
+  /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,64})\$([A-Za-z0-9+/]{43})$/;
 
 interface Cost {
   readonly memory: number;
