@@ -9,7 +9,6 @@ import { parseInstant, type UtcSeconds } from '@airlock/trust';
 import { exists, readJsonFile, readTextFile, secretMode, writeFileAtomic } from './files.ts';
 import { Reader } from './fields.ts';
 import { type Home, type HomeSettings, pretty } from './home.ts';
-import type { Session } from './people-api.ts';
 import { need, stop } from './stop.ts';
 
 const sessionFile = 'session.json';
@@ -34,7 +33,11 @@ export async function heldSession(home: Home): Promise<HeldSession | undefined> 
   return { user, secret, expires };
 }
 
-export async function keepSession(home: Home, { user, secret, expires }: Session): Promise<void> {
+/** `expires` as the server wrote it. */
+export async function keepSession(
+  home: Home,
+  { user, secret, expires }: { readonly user: string; readonly secret: string; readonly expires: string },
+): Promise<void> {
   const value = { schema: 'airlock-session/1', user, secret, expires };
   await writeFileAtomic(home.path(sessionFile), pretty(value), secretMode);
 }

@@ -50,7 +50,8 @@ test('TEST-OTA-1345 REQ-OTA-POL-07, REQ-OTA-POL-08: every route about users, ses
   let session = {};
   const kept = async (answer: ReturnType<typeof call>) => {
     const got = await answer;
-    secret = String(got.body['secret'] ?? secret);
+    const given = got.body['secret'];
+    if (typeof given === 'string') secret = given;
     return got;
   };
   const signIn = { user: 'quill', carrier: 'bearer' };
@@ -186,9 +187,9 @@ test('TEST-OTA-1347 REQ-OTA-POL-08: a folder with tokens of before, that were no
     raw.exec("insert into tokens values ('old', 'x', 'products:read', '2026-01-01T00:00:00Z')");
     raw.close();
     await withStore(other.config, async (store) => assert.deepEqual(await store.users(), []));
-    const after = new DatabaseSync(file);
-    assert.deepEqual(after.prepare("select name from sqlite_schema where name = 'tokens'").all(), []);
-    after.close();
+    const opened = new DatabaseSync(file);
+    assert.deepEqual(opened.prepare("select name from sqlite_schema where name = 'tokens'").all(), []);
+    opened.close();
     await other.restart();
     const answer = await other.people('GET', '/api/v1/products');
     assert.equal(answer.status, 401);

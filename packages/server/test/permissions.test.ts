@@ -284,7 +284,7 @@ test('TEST-OTA-1344 REQ-OTA-POL-08, REQ-OTA-POL-02: grants with two functions of
     [{ roles: ['auditor', 'viewer'] }, 'products'],
   ];
   const users = async () => (await must(world.people('GET', '/api/v1/users'), 200)).body['users'];
-  const before = await users();
+  const held = await users();
   for (const [change, field] of cases) {
     const body = { user: 'wrong', name: 'Wrong Grant', ...grant(change) };
     const answer = await world.people('POST', '/api/v1/users', { headers: admin, body });
@@ -294,6 +294,6 @@ test('TEST-OTA-1344 REQ-OTA-POL-08, REQ-OTA-POL-02: grants with two functions of
       JSON.stringify(change),
     );
   }
-  assert.deepEqual(await users(), before);
+  assert.deepEqual(await users(), held);
   assert.ok(judgeGrant(grant({})).ok);
 });

@@ -317,7 +317,7 @@ test('TEST-OTA-1370 REQ-OTA-POL-08: the program airlock signs in at the identity
   const shown = textOf(login);
   while (!/https:\/\/localhost:\S+/.test(shown.text)) await once(login.stderr, 'data');
   const address = /https:\/\/localhost:\S+/.exec(shown.text)?.[0] ?? '';
-  const atHome = (url: string) => url.startsWith('http://127.0.0.1:');
+  const atHome = (to: string) => to.startsWith('http://127.0.0.1:');
   const { url: last } = await newBrowser().go(address, address, 'sub-dora', atHome);
   const forged = new URL(last);
   forged.searchParams.set('state', 'of-somebody-else');

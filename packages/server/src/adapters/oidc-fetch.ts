@@ -60,10 +60,10 @@ function headersOf(incoming: IncomingMessage): Headers {
 }
 
 async function collect(incoming: IncomingMessage): Promise<Buffer<ArrayBuffer>> {
-  const pieces: Buffer[] = [];
+  const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const piece of incoming) {
-    const bytes = Buffer.from(piece);
+    const bytes: Uint8Array = Buffer.from(piece);
     length += bytes.length;
     if (length > answerBytesMax) {
       incoming.destroy();

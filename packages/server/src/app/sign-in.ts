@@ -144,7 +144,7 @@ async function tellPassword(store: StoreParts, by: Actor, now: number): Promise<
   await record(store, by, now, { act: 'user.password', subject: { user } });
 }
 
-export function whoIs({ user, name, roles, functions, products }: UserRow) {
+function whoIs({ user, name, roles, functions, products }: UserRow) {
   const lists = { roles: [...roles], functions: [...functions], products: [...products] };
   return { user, name, ...lists, permissions: [...permissionsOf(roles)] };
 }

@@ -81,7 +81,7 @@ async function freshSecret(context: Context, now: number) {
 }
 
 /** A user who is not removed, and is not the one who asks. Errors: API_NOT_FOUND, API_SELF. */
-export async function otherUser(store: PeopleStore, user: string, by: Actor): Promise<Result<UserRow>> {
+async function otherUser(store: PeopleStore, user: string, by: Actor): Promise<Result<UserRow>> {
   const row = await store.user(user);
   if (row === undefined || row.removed !== undefined) {
     return fail('API_NOT_FOUND', `there is no user ${user}`, 'user');

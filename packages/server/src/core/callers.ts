@@ -72,7 +72,7 @@ export function callerOfApiToken(user: UserRow, token: ApiTokenRow, shown: Shown
 }
 
 /** Products in both lists, where `*` is every one. */
-export function narrower(asked: readonly string[], held: readonly string[]): string[] {
+function narrower(asked: readonly string[], held: readonly string[]): string[] {
   if (asked.includes(everyProduct)) return [...held];
   return asked.filter((product) => coversProduct(held, product));
 }

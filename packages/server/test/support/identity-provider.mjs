@@ -7,8 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import process from 'node:process';
-import Provider from 'oidc-provider';
+import { Provider } from 'oidc-provider';
 
+// oxlint-disable-next-line typescript/no-unsafe-return -- plain JavaScript: the package brings no types
 const read = () => JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'));
 const { port, certificateFile, keyFile, clientId, clientSecret, redirectUrl } = read();
 

@@ -121,8 +121,8 @@ export interface WorldOptions {
   readonly files?: Readonly<Record<string, string>>;
 }
 
-export async function makeWorld(options: WorldOptions = {}): Promise<World> {
-  const { sealed = false, adapt, data, identityProvider, peoplePort = 0, files = {} } = options;
+export async function makeWorld(asked: WorldOptions = {}): Promise<World> {
+  const { sealed = false, adapt, data, identityProvider, peoplePort = 0, files = {} } = asked;
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-server-'));
   const authority = await makeAuthority('Test authority');
   const server = await authority.issue({ name: 'server', use: 'server' });

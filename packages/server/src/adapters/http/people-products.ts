@@ -43,10 +43,10 @@ export function addProductRoutes(people: People): void {
   app.get(
     '/api/v1/products',
     { schema: { response: { 200: ProductList, ...refusals } } },
-    async (request) => {
+    async (request, reply) => {
       const { products } = callerOf(request);
       const views = await productViews(context);
-      return { products: views.filter(({ product }) => coversProduct(products, product)) };
+      return reply.send({ products: views.filter(({ product }) => coversProduct(products, product)) });
     },
   );
   app.get(

@@ -76,7 +76,7 @@ function addTokenRoutes({ app, context, actorOf, callerOf }: People): void {
   app.get(
     '/api/v1/tokens',
     { schema: { response: { 200: ApiTokenList, ...refusals } } },
-    async (request) => await listOf(callerOf(request).user),
+    async (request, reply) => reply.send(await listOf(callerOf(request).user)),
   );
   app.post(
     '/api/v1/tokens',
@@ -98,7 +98,7 @@ function addTokenRoutes({ app, context, actorOf, callerOf }: People): void {
   app.get(
     '/api/v1/users/:user/tokens',
     { schema: { params: UserParams, response: { 200: ApiTokenList, ...refusals } } },
-    async (request) => await listOf(request.params.user),
+    async (request, reply) => reply.send(await listOf(request.params.user)),
   );
   app.delete(
     '/api/v1/users/:user/tokens/:name',

@@ -206,7 +206,7 @@ function pendingStore(db: Kysely<Tables>): Pick<PeopleStore, Pending> {
     },
     async countPending() {
       const query = db.selectFrom('sign_ins').select((of) => of.fn.countAll<number>().as('count'));
-      return Number((await query.executeTakeFirst())?.count ?? 0);
+      return (await query.executeTakeFirst())?.count ?? 0;
     },
     async removePending(stateSha256) {
       const query = db.deleteFrom('sign_ins').where('state_sha256', '=', stateSha256);
