@@ -20,6 +20,7 @@ const provider = new Provider(`https://localhost:${port}`, {
   claims: { openid: ['sub'], profile: ['name', 'preferred_username'], groups: ['groups'] },
   findAccount: (_ctx, accountId) => ({
     accountId,
+    // oxlint-disable-next-line typescript/no-unsafe-return -- as above
     claims: () => ({ sub: accountId, ...read().people[accountId] }),
   }),
   pkce: { required: () => true },
