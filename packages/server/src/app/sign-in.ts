@@ -69,7 +69,8 @@ async function tellBlocked({ store, clock }: Context, name: string): Promise<voi
   });
 }
 
-const serverActor: Actor = { name: 'airlock-server' };
+/** A space stands in no id of a user. */
+const serverActor: Actor = { name: 'airlock-server sign-in' };
 
 /** One hash at a time, and a bounded queue: whoever sends many must not take the memory from everybody else. */
 export async function hashing<T>({ locks, rates }: Context, act: () => Promise<T>): Promise<Result<T>> {
