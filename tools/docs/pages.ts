@@ -1,5 +1,6 @@
 /**
- * Pages that are made from code, so that they cannot say anything else: the error codes and the state machine.
+ * Pages that are made from code, so that they cannot say anything else: the error codes, the state machine, and who may
+ * do what.
  *
  * `npm run docs` writes them; the check compares them byte by byte.
  */
@@ -63,11 +64,82 @@ export function statesPage(picture: string, arrows: readonly Arrow[], ignored: r
   return { file: 'docs/states.md', text };
 }
 
+interface RouteRow {
+  readonly route: string;
+  readonly needs: string;
+  readonly of: string;
+  readonly person: boolean;
+  readonly does: string;
+}
+
+interface UserRoleRow {
+  readonly role: string;
+  readonly does: string;
+  readonly may: readonly string[];
+}
+
+const scopeWords: Readonly<Record<string, string>> = {
+  product: 'the product in the path',
+  function: "the caller's own function of the product in the path, or `ceremonies:write`",
+  device: 'the product of the device in the path',
+  body: 'the product in the body',
+  list: "answers what is the caller's",
+  fleet: 'callers for every product',
+  none: '',
+  self: 'the caller alone',
+};
+
+function permissionsPage(
+  permissions: readonly (readonly [string, string])[],
+  roles: readonly UserRoleRow[],
+  routes: readonly RouteRow[],
+): Page {
+  const mark = (may: readonly string[], permission: string) => (may.includes(permission) ? 'yes' : '');
+  const matrix = permissions.map(([permission, does]) => {
+    const cells = roles.map(({ may }) => mark(may, permission));
+    return `| \`${permission}\` | ${cell(does)} | ${cells.join(' | ')} |`;
+  });
+  const names = roles.map(({ role }) => role);
+  const rows = routes.map(({ route, needs, of, person, does }) => {
+    const who = needs === 'public' ? 'everyone' : needs === 'signed-in' ? 'whoever is known' : `\`${needs}\``;
+    return `| \`${route}\` | ${cell(does)} | ${who} | ${scopeWords[of] ?? of} | ${person ? 'yes' : ''} |`;
+  });
+  const text = [
+    '# Who may do what at the server',
+    made,
+    'Made from `packages/protocol/src/permissions.ts` and from the one table of routes,\n`packages/server/src/core/routes.ts`. The server does not start with a route that is not in it, and a test asks for\nevery route with every role. None of this approves anything: what a device installs is decided by signatures.',
+    '## Roles of users',
+    roles.map(({ role, does }) => `- **${role}** ${does}`).join('\n'),
+    [
+      `| permission | lets | ${names.join(' | ')} |`,
+      `| --- | --- | ${names.map(() => '---').join(' | ')} |`,
+      ...matrix,
+    ].join('\n'),
+    'A session has what its user’s roles have. An API token has the part that it was made with, as far as its user still\nhas it, and never `users:write`.',
+    '## Routes',
+    '"For": of which product it may be; for any other one the answer is that it does not exist. "Person": a session, not\nan API token.',
+    `${['| route | what it does | needs | for | person |', '| --- | --- | --- | --- | --- |', ...rows].join('\n')}\n`,
+  ].join('\n\n');
+  return { file: 'docs/permissions.md', text };
+}
+
+async function makePermissionsPage(): Promise<Page> {
+  const { permissions, userRoles } = await import('../../packages/protocol/src/permissions.ts');
+  const { routeTable } = await import('../../packages/server/src/core/routes.ts');
+  const roles = Object.entries(userRoles).map(([role, entry]) => ({ role, ...entry }));
+  const routes = Object.entries(routeTable).map(([route, rule]) => ({
+    route,
+    ...rule,
+    person: rule.person === true,
+  }));
+  return permissionsPage(Object.entries(permissions), roles, routes);
+}
+
 /** All pages, from the code as it is now. */
 export async function makePages(tables: readonly ErrorTableFile[]): Promise<Page[]> {
   const { transitions, ignored } = await import('../../packages/agent/src/core/transitions.ts');
   const { renderMermaid } = await import('../../packages/agent/src/core/machine.ts');
-  return [errorsPage(tables), statesPage(renderMermaid(), transitions, ignored)];
+  return [errorsPage(tables), statesPage(renderMermaid(), transitions, ignored), await makePermissionsPage()];
 }
 
 /** Empty when every page says what the code says. */

@@ -37,7 +37,16 @@ export const auditActs = {
   'device.revoke': 'a device was revoked',
   'assignment.set': 'a release was assigned to a device',
   'assignment.remove': 'an assignment was taken back',
+  'user.add': 'a user was made',
+  'user.change': 'what a user may do was changed',
+  'user.remove': 'a user was removed',
+  'user.secret': 'a user got a one-time secret in place of their password',
+  'user.password': 'a user changed their password',
+  'session.begin': 'a person signed in',
+  'session.end': 'sessions were ended',
+  'session.block': 'a user name was tried too often',
   'token.make': 'an API token was made or replaced',
+  'token.revoke': 'an API token was revoked',
   'keys.make': 'online keys were made',
   'keys.retire': 'online keys that nothing names any more were destroyed',
 } as const;
@@ -52,7 +61,7 @@ export interface AuditEntry {
   readonly act: string;
   /** Pseudonym of the person or tool; `server` when it acted by itself. */
   readonly actor: string;
-  /** The function for which a signature was made; absent for other acts. */
+  /** The function for which a signature was made; for another act of a product, the one that its actor stands in. */
   readonly function?: string;
   /** Under which permission the act was let in; absent when it was done at the server itself. */
   readonly permission?: string;

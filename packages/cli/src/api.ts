@@ -1,7 +1,7 @@
 /**
- * The client of the server's management API: HTTPS with the home's own authority, a token, bounded answers.
+ * The client of the server's management API: HTTPS with the home's own authority, a session or API token, bounded answers.
  *
- * Keeps true: no other authority than the home's is believed, the token goes into a header and nowhere else, and no
+ * Keeps true: no other authority than the home's is believed, the secret goes into a header and nowhere else, and no
  * answer is read past its limit. What answers mean is checked by those who asked; the server is convenience, and
  * nothing that a signer relies on comes from here unverified.
  */
@@ -9,10 +9,11 @@ import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { fail, type Failure } from '@airlock/trust';
+import { fail, type Failure, type UtcSeconds } from '@airlock/trust';
 import { readTextFile } from './files.ts';
 import { Reader } from './fields.ts';
 import type { Home, HomeSettings } from './home.ts';
+import { credentialOf } from './session-file.ts';
 import { need, Stop, stop, systemCode } from './stop.ts';
 
 /** Lists of thousands of devices at 500 bytes each; more is paged. */
@@ -58,10 +59,15 @@ export interface ApiAnswer {
 
 export class Api {
   readonly #url: string;
-  readonly #token: string;
+  readonly #token: string | undefined;
   readonly #agent: Agent;
 
-  constructor(options: { readonly url: string; readonly authority: string; readonly token: string }) {
+  /** `token`: the secret of a session or of an API token; none for whoever signs in. */
+  constructor(options: {
+    readonly url: string;
+    readonly authority: string;
+    readonly token: string | undefined;
+  }) {
     this.#url = options.url;
     this.#token = options.token;
     this.#agent = new Agent({ ca: options.authority, keepAlive: true, minVersion: 'TLSv1.2' });
@@ -106,7 +112,10 @@ export class Api {
     const outgoing = request(new URL(options.path, this.#url), {
       method: options.method,
       agent: this.#agent,
-      headers: { authorization: `Bearer ${this.#token}`, ...bodyHeaders(options) },
+      headers: {
+        ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...bodyHeaders(options),
+      },
     });
     outgoing.on('response', resolve);
     outgoing.on('error', reject);
@@ -213,7 +222,7 @@ async function readAnswer(incoming: IncomingMessage): Promise<ApiAnswer> {
 }
 
 /** The client for a home's server. */
-export async function connect(home: Home, settings: HomeSettings): Promise<Api> {
+export async function connect(home: Home, settings: HomeSettings, now: UtcSeconds): Promise<Api> {
   const authority = need(await readTextFile(home.path(settings.authorityFile)));
-  return new Api({ url: settings.apiUrl, authority, token: await home.token(settings) });
+  return new Api({ url: settings.apiUrl, authority, token: await credentialOf(home, settings, now) });
 }

@@ -143,7 +143,7 @@ export class Context {
 
   /** The server's API for this home; closed when the command ends. */
   async api(settings?: HomeSettings): Promise<ServerApi> {
-    const client: Api = await connect(this.home, settings ?? (await this.home.settings()));
+    const client: Api = await connect(this.home, settings ?? (await this.home.settings()), this.io.now());
     const api = new ServerApi(client);
     this.#open.push(api);
     return api;

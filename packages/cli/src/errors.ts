@@ -292,6 +292,16 @@ export const cliErrors = {
     remedy: 'Nothing was changed; run it again when it is wanted.',
     decidedIn: 'packages/cli/src/acts.ts#confirmSigning',
   },
+  CLI_SIGNED_OUT: {
+    summary: 'Nobody is signed in at this home, and it has no API token.',
+    remedy: 'Run airlock login.',
+    decidedIn: 'packages/cli/src/session-file.ts#credentialOf',
+  },
+  CLI_SIGN_IN: {
+    summary: 'A sign-in at the identity provider did not come to its end.',
+    remedy: 'Run airlock login again; where the message has a code, see what it means.',
+    decidedIn: 'packages/cli/src/loopback.ts#openLoopback',
+  },
   CLI_SERVER_UNREACHABLE: {
     summary: 'The server does not answer.',
     remedy: 'Start it with airlock server, or check address and network.',

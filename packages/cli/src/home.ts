@@ -2,7 +2,9 @@
  * The home folder: where everything of one company (or one signer) lies, and how it is read and written.
  *
  *     airlock.json          where server, authority and token are (`airlock-home/1`)
- *     token                 the API token (0600)
+ *     token                 the API token (0600); absent where only people sign in
+ *     session.json          the session of whoever signed in here last (0600); see session-file.ts
+ *     administrator.secret  the one-time secret of the user that `init` made (0600), until it is used
  *     keys/<name>.key.json  sealed private keys; the public half can be listed without a passphrase
  *     key-use.jsonl         which key signed what, when, and whether anybody typed its passphrase
  *     tls/                  certificates of the two authorities
@@ -21,7 +23,7 @@ import { randomUUID } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { SafetyClass } from '@airlock/trust';
-import { exists, readJsonFile, readTextFile, secretMode, writeFailure, writeFileAtomic } from './files.ts';
+import { exists, readJsonFile, secretMode, writeFailure, writeFileAtomic } from './files.ts';
 import { Reader } from './fields.ts';
 import { need, Stop, stop } from './stop.ts';
 
@@ -142,10 +144,6 @@ export class Home {
   async products(): Promise<string[]> {
     const names = await readdir(this.path('products')).catch((): string[] => []);
     return names.toSorted();
-  }
-
-  async token(settings: HomeSettings): Promise<string> {
-    return need(await readTextFile(this.path(settings.tokenFile))).trim();
   }
 
   /**

@@ -10,6 +10,7 @@ import { auditErrors } from '@airlock/audit';
 import { type ErrorTable, type Failure, trustErrors } from '@airlock/trust';
 import { Command, CommanderError, Option } from 'commander';
 import { type CommandSpec, Context, Options } from './command.ts';
+import { apiTokenCommands } from './commands/api-token.ts';
 import { auditCommands } from './commands/audit.ts';
 import { ceremonyCommands } from './commands/ceremony.ts';
 import { deviceCommands } from './commands/device.ts';
@@ -19,9 +20,11 @@ import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
 import { keyPlanCommands } from './commands/key-plan.ts';
 import { keysCommands } from './commands/keys.ts';
+import { loginCommands } from './commands/login.ts';
 import { productCommands } from './commands/product.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
+import { userCommands } from './commands/user.ts';
 import { cliErrors, exitStatusOf } from './errors.ts';
 import { Reader } from './fields.ts';
 import type { CliIo } from './io.ts';
@@ -42,6 +45,9 @@ export const commands: readonly CommandSpec[] = [
   ...auditCommands,
   ...fleetCommands,
   ...joinCommands,
+  ...loginCommands,
+  ...userCommands,
+  ...apiTokenCommands,
   ...keysCommands,
   ...ceremonyCommands,
   ...keyPlanCommands,
@@ -54,6 +60,8 @@ const groupSummaries: Readonly<Record<string, string>> = {
   release: 'releases and their approvals',
   key: 'keys of people',
   audit: "the server's audit log, as this machine follows it",
+  user: 'users of the server, and what they may do',
+  token: 'API tokens, for programs of users',
   keys: 'keys of roots, roles and server: who holds them, and how they change',
   'keys ceremony': 'changes of keys, signed by holders who never meet',
 };

@@ -26,6 +26,7 @@ import {
   readLogLine,
 } from './device-answers.ts';
 import type { Reader } from './fields.ts';
+import { PeopleApi } from './people-api.ts';
 
 const base = '/api/v1';
 const part = encodeURIComponent;
@@ -115,10 +116,12 @@ function readProduct(reader: Reader): Product {
 export class ServerApi {
   readonly #api: Api;
   readonly audit: AuditApi;
+  readonly people: PeopleApi;
 
   constructor(api: Api) {
     this.#api = api;
     this.audit = new AuditApi(api);
+    this.people = new PeopleApi(api);
   }
 
   close(): void {

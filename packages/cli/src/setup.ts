@@ -1,11 +1,12 @@
 /**
- * Making a home: the director's root, the two certificate authorities, the server's configuration and its token.
+ * Making a home: the director's root, the two certificate authorities, the server's configuration, its first user and their token.
  *
  * Nothing in it names the folder itself: it is built beside its place and moved there when it is whole.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { permissionsOf, type UserRole } from '@airlock/protocol';
 import { draftRoot, signDraft, type UtcSeconds } from '@airlock/trust';
 import { type Identity, makeAuthority, makeServerCertificate, privateKeyPem } from './certificates.ts';
 import { makeFolder, type NewFile, publicMode, secretMode, writeFileAtomic, writeNewFiles } from './files.ts';
@@ -23,22 +24,27 @@ export interface SetupInput {
   /** Keys of the director's root. */
   readonly director: Quorum;
   readonly keyType: KeyType;
+  /** The first user. */
+  readonly administrator: string;
   readonly now: UtcSeconds;
 }
 
-/** What the token of this home may do: everything, since one person runs everything at first. */
-const tokenPermissions = [
-  'products:read',
-  'products:write',
-  'proposals:write',
-  'releases:write',
-  'devices:read',
-  'devices:write',
-  'assignments:write',
-  'recovery:write',
-  'audit:read',
+/** Roles of the first user: everything, since one person runs everything at first. */
+const firstRoles: readonly UserRole[] = [
+  'administrator',
+  'engineer',
+  'key-holder',
+  'operator',
+  'registrar',
+  'auditor',
 ];
+/** The home's own token does what they may, but for managing users, which is for people who sign in. */
+const homeTokenName = 'home';
+/** Days: a quarter, so that it is renewed before anybody forgets how. */
+const homeTokenDays = 90;
 
+/** Where `init` leaves what its user signs in with first. */
+export const administratorSecretFile = 'administrator.secret';
 /** Keys of the two authorities; sealed under these names. */
 const serverAuthorityKey = 'server-authority';
 export const deviceAuthorityKey = 'device-authority';
@@ -85,7 +91,7 @@ export async function makeHome(home: Home, ring: KeyRing, input: SetupInput): Pr
   );
   const configFile = home.path('server/config.json');
   await makeDirector(home, ring, configFile, input);
-  await makeToken(home, configFile);
+  await makeAdministrator(home, configFile, input.administrator);
   const host = input.hosts[0] ?? 'localhost';
   return {
     schema: 'airlock-home/1',
@@ -151,16 +157,14 @@ async function makeDirector(home: Home, ring: KeyRing, configFile: string, input
   await writeNewFiles([...keys.map(({ sealed }) => sealed), root], home.folder);
 }
 
-async function makeToken(home: Home, configFile: string): Promise<void> {
-  const args = [
-    'token',
-    '--config',
-    configFile,
-    '--name',
-    'airlock-cli',
-    '--permissions',
-    tokenPermissions.join(','),
-  ];
-  const answer = await askServerProgram(args);
-  await writeFileAtomic(home.path('token'), `${answer.at('token').text()}\n`, secretMode);
+/** The first user, their one-time secret in a file of its own, and an API token so that the home works at once. */
+async function makeAdministrator(home: Home, configFile: string, user: string): Promise<void> {
+  const at = ['--config', configFile, '--user', user];
+  const made = await askServerProgram(['administrator', ...at, '--roles', firstRoles.join(',')]);
+  const secret = `${made.at('secret').text()}\n`;
+  await writeFileAtomic(home.path(administratorSecretFile), secret, secretMode);
+  const permissions = [...permissionsOf(firstRoles)].filter((permission) => permission !== 'users:write');
+  const named = ['--name', homeTokenName, '--days', String(homeTokenDays)];
+  const token = await askServerProgram(['token', ...at, ...named, '--permissions', permissions.join(',')]);
+  await writeFileAtomic(home.path('token'), `${token.at('token').text()}\n`, secretMode);
 }

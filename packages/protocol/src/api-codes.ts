@@ -27,15 +27,97 @@ export const apiCodes = {
     httpStatus: 413,
   },
   API_UNAUTHORIZED: {
-    summary: 'No valid API token came with the request.',
-    remedy: 'Send Authorization: Bearer with a token made by airlock-server token.',
-    decidedIn: 'packages/server/src/core/permissions.ts#identify',
+    summary: 'No valid session and no valid API token came with the request.',
+    remedy: 'Sign in with airlock login, or send Authorization: Bearer with the secret of an API token.',
+    decidedIn: 'packages/server/src/app/callers.ts#identify',
     httpStatus: 401,
   },
+  API_SIGN_IN: {
+    summary: 'Name or password is wrong; which one is not said.',
+    remedy: 'Type it again; an administrator can give a new one-time secret (airlock user secret).',
+    decidedIn: 'packages/server/src/app/sign-in.ts#signIn',
+    httpStatus: 401,
+  },
+  API_SIGN_INS: {
+    summary: 'One user name, or one address, tried to sign in too often.',
+    remedy:
+      'Wait as long as the message says. If it was not you, tell whoever runs the server: somebody guesses.',
+    decidedIn: 'packages/server/src/app/sign-in.ts#countTry',
+    httpStatus: 429,
+  },
+  API_ONE_TIME: {
+    summary: 'A one-time secret opens no session by itself: it is used up with the password that follows it.',
+    remedy: 'Sign in with airlock login, which asks for the new password.',
+    decidedIn: 'packages/server/src/app/sign-in.ts#passwordFor',
+    httpStatus: 403,
+  },
+  API_PASSWORD: {
+    summary: 'A new password is too short, too simple, or the one of before.',
+    remedy: 'Take a longer one: several words that nobody else puts together.',
+    decidedIn: 'packages/server/src/core/passwords.ts#judgeNewPassword',
+    httpStatus: 422,
+  },
+  API_BUSY: {
+    summary: 'Too many people sign in at this moment.',
+    remedy: 'Try again in a minute.',
+    decidedIn: 'packages/server/src/app/sign-in.ts#hashing',
+    httpStatus: 503,
+  },
+  API_PROVIDER: {
+    summary: 'The identity provider cannot be asked.',
+    remedy: 'See whether it runs, and check identityProvider in the configuration of the server.',
+    decidedIn: 'packages/server/src/adapters/oidc.ts#attempt',
+    httpStatus: 502,
+  },
+  API_PROVIDER_ANSWER: {
+    summary:
+      'The answer of the identity provider does not count: it is not of this sign-in, too old, or forged.',
+    remedy:
+      'Begin the sign-in again; if it recurs, check clock, claims and configuration with whoever runs the provider.',
+    decidedIn: 'packages/server/src/app/provider-sign-in.ts#pendingOf',
+    httpStatus: 401,
+  },
+  API_NO_ROLE: {
+    summary: 'The identity provider knows the person, and they have no role at this server.',
+    remedy: 'Have the person put into a group that the configuration of the server maps to roles.',
+    decidedIn: 'packages/server/src/app/provider-sign-in.ts#userFor',
+    httpStatus: 403,
+  },
   API_FORBIDDEN: {
-    summary: 'The token does not have the permission that the route needs.',
-    remedy: 'Use a token with the permission named.',
-    decidedIn: 'packages/server/src/core/permissions.ts#demandPermission',
+    summary: 'The caller does not have the permission that the route needs.',
+    remedy: 'Have an administrator give the role that holds the permission named (docs/permissions.md).',
+    decidedIn: 'packages/server/src/core/callers.ts#demandRule',
+    httpStatus: 403,
+  },
+  API_PERSON: {
+    summary: 'Only a person who signed in may do this, and the caller is an API token.',
+    remedy: 'Sign in with airlock login.',
+    decidedIn: 'packages/server/src/core/callers.ts#demandRule',
+    httpStatus: 403,
+  },
+  API_SCOPE: {
+    summary: 'The caller may do this, but not for this function, or not for the whole fleet.',
+    remedy: 'Have it done by whoever stands in the function named, or is let in for every product.',
+    decidedIn: 'packages/server/src/core/callers.ts#demandFunction',
+    httpStatus: 403,
+  },
+  API_ORIGIN: {
+    summary: 'A request in the name of a browser came from a page of another host.',
+    remedy: 'Use the page of this server; if you did not send it, leave the page that did.',
+    decidedIn: 'packages/server/src/adapters/http/guard.ts#requireOwnPage',
+    httpStatus: 403,
+  },
+  API_GRANT: {
+    summary:
+      'Roles, functions and products that nobody may have together, or that go beyond what their user has.',
+    remedy: 'Correct the field named.',
+    decidedIn: 'packages/server/src/core/callers.ts#judgeGrant',
+    httpStatus: 422,
+  },
+  API_SELF: {
+    summary: 'People cannot change what they themselves may do, nor remove themselves.',
+    remedy: 'Ask another administrator; where there is none, make one with airlock-server administrator.',
+    decidedIn: 'packages/server/src/app/users.ts#otherUser',
     httpStatus: 403,
   },
   API_NOT_FOUND: {

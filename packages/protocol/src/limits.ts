@@ -47,3 +47,40 @@ export const wireLimits = {
   pageRowsMax: 500,
   pageRowsDefault: 100,
 } as const;
+
+/** Of people who sign in; each argued. Units stand last in the name. */
+export const peopleLimits = {
+  /**
+   * NIST SP 800-63B-4: 15 where a password is the only factor, no rules of composition, long ones allowed. A longer one
+   * than this is no password but an attack on the hash.
+   */
+  passwordCharactersMin: 15,
+  passwordCharactersMax: 1_024,
+  /** A shift; whoever works longer signs in again. 21 CFR 11.200(a)(1): a session is one continuous period. */
+  sessionSecondsMax: 12 * 3600,
+  /** A terminal that was left: after an hour without a request somebody else may sit there. */
+  sessionIdleSecondsMax: 3600,
+  /** To reach the new person by a way that is not the server's. */
+  oneTimeSecretSecondsMax: 7 * 86_400,
+  /** A year: a token that nobody thinks of any more ends by itself. */
+  apiTokenDaysMax: 366,
+  /** Of one user: one for each of their programs. */
+  apiTokensMax: 50,
+  /** An identity provider tells nobody who has left: their API tokens end so long after they last signed in. */
+  providerAbsenceSecondsMax: 30 * 86_400,
+  /**
+   * Tries to sign in with one name within a window. Ten guesses a quarter of an hour are 350,000 a year: nothing
+   * against 15 characters. It can keep a person out (not their open session, not their API tokens) for as long as
+   * somebody keeps guessing; the address limit makes that cost addresses.
+   */
+  signInsPerUserMax: 10,
+  /** From one address, or one IPv6 network of 64 bits, since a customer is given one: a small office at eight o'clock. */
+  signInsPerAddressMax: 60,
+  signInWindowSeconds: 15 * 60,
+  /** Signing in at the identity provider, with a second factor that must be looked for. */
+  providerSeconds: 600,
+  /** Begun and not ended: at 60 for an address more than 150 addresses are at it. */
+  providerPendingMax: 10_000,
+  /** Roles, functions, products of one user. */
+  listMax: 32,
+} as const;

@@ -20,20 +20,6 @@ import {
   Version,
 } from './schemas.ts';
 
-/** What an API token may do; a token holds a list of these and nothing more. */
-export const permissions = {
-  'products:read': 'see products, published metadata, proposals and releases',
-  'products:write': 'create products and give the director its root',
-  'proposals:write': 'present role files that were signed offline',
-  'releases:write': 'upload images, policies and manifests',
-  'devices:read': 'see devices, assignments, reports and logs',
-  'devices:write': 'register and revoke devices and replace their records',
-  'assignments:write': 'assign releases to devices and take assignments back',
-  'audit:read': 'read the entries of the audit log',
-  'recovery:write': 'hand back files that a restored server lost, or dismiss a suspicion',
-} as const;
-export type Permission = keyof typeof permissions;
-
 const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
 /** A role file: root, targets, or a function's. */
 export const RoleFileText = Type.String({ minLength: 2, maxLength: 256_000 });

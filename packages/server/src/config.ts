@@ -5,6 +5,7 @@ import { fail, ok, type Result } from '@airlock/trust';
 import { strict } from '@airlock/protocol';
 import { type Static, Type } from 'typebox';
 import { Check, Errors } from 'typebox/value';
+import { ProviderSchema, resolveProvider } from './config-provider-schema.ts';
 
 const PathText = Type.String({ minLength: 1, maxLength: 4096 });
 const listener = {
@@ -23,6 +24,8 @@ export const ServerConfigSchema = Type.Object(
     deviceListener: Type.Object({ ...listener, clientAuthorityFile: PathText }, strict),
     peopleListener: Type.Object(listener, strict),
     onlineKeys: Type.Object({ passphraseFile: PathText }, strict),
+    /** Where people sign in who are known elsewhere (OpenID Connect); see docs/guides/operator.md. */
+    identityProvider: Type.Optional(ProviderSchema),
   },
   strict,
 );
@@ -68,9 +71,10 @@ export function parseConfig(value: unknown): Result<ServerConfig> {
 
 function resolveAll(config: ServerConfig, base: string): ServerConfig {
   const at = (name: string) => path.resolve(base, name);
-  const { deviceListener: devices, peopleListener: people } = config;
+  const { deviceListener: devices, peopleListener: people, identityProvider: provider } = config;
   return {
     ...config,
+    ...(provider === undefined ? {} : { identityProvider: resolveProvider(provider, at) }),
     folder: at(config.folder),
     deviceListener: {
       ...devices,

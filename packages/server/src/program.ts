@@ -1,16 +1,13 @@
 /**
- * The server's own program: `run`, `online-keys`, `token`. Exit status 0: done; 1: refused or failed; 2: wrong usage.
+ * The server's own program: `run`, `online-keys`, `administrator`, `token`. Exit status 0: done; 1: refused or failed; 2: wrong usage.
  *
  * Answers are JSON on standard output, faults one line on standard error (a JSON object with --json).
  */
-import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { fail, ok, type Result } from '@airlock/trust';
-import { pseudonymOf, record } from './app/audit.ts';
-import { readConfig, readPassphrase, type ServerConfig } from './config.ts';
-import { hashToken, parsePermissions, tokenText } from './core/permissions.ts';
-import { localActor, withLog } from './program-acts.ts';
+import { readConfig, type ServerConfig } from './config.ts';
 import { onlineKeys } from './program-keys.ts';
+import { makeAdministrator, makeToken } from './program-people.ts';
 import { serverVersion, startServer } from './server.ts';
 
 const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
@@ -21,7 +18,10 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
   online-keys --for audit              the same for the audit log's checkpoints; prints the log's name too
   online-keys --for ... --next         make those that the next root or policy shall name, beside the ones in force
   online-keys --for ... --retire       destroy those that no root or policy in force names any more
-  token --name NAME --permissions P,P  make a new API token, or replace the one of that name; printed this once
+  administrator --user USER            make a user who manages users, or give one a new one-time secret; printed this once
+    --roles ROLE,ROLE                  further roles, for a company of one person
+  token --user USER --name NAME        make an API token of a user, or replace the one of that name; printed this once
+    --permissions P,P --days N
   version                              print the version
 
   --config FILE   configuration, JSON of schema airlock-server-config/1
@@ -32,6 +32,9 @@ const usage = `Usage: airlock-server <command> --config FILE [options] [--json]
 const options = {
   config: { type: 'string' },
   for: { type: 'string' },
+  user: { type: 'string' },
+  roles: { type: 'string' },
+  days: { type: 'string' },
   name: { type: 'string' },
   permissions: { type: 'string' },
   next: { type: 'boolean', default: false },
@@ -81,6 +84,7 @@ export async function runProgram(args: readonly string[], around: Surroundings):
   > = {
     run,
     'online-keys': keys,
+    administrator,
     token,
   };
   const act = Object.hasOwn(commands, command) ? commands[command] : undefined;
@@ -153,32 +157,19 @@ async function keys(config: ServerConfig, values: Values, around: Surroundings):
   return answer;
 }
 
-/** Letters that stand in a log line without harm. */
-const namePattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
+async function administrator(
+  config: ServerConfig,
+  values: Values,
+  around: Surroundings,
+): Promise<Result<unknown>> {
+  const answer = await makeAdministrator(config, { user: values.user, roles: values.roles });
+  if (answer.ok) around.out(`${JSON.stringify(answer.value)}\n`);
+  return answer;
+}
 
 async function token(config: ServerConfig, values: Values, around: Surroundings): Promise<Result<unknown>> {
-  const { name = '', permissions: list = '' } = values;
-  if (!namePattern.test(name)) {
-    return fail('API_CONFIG', '--name: needs 1 to 64 letters, digits, dots, dashes, @ or _', '--name');
-  }
-  const allowed = parsePermissions(list);
-  if (!allowed.ok) return allowed;
-  const text = tokenText(randomBytes(32));
-  const row = { name, sha256: hashToken(text), permissions: allowed.value };
-  const passphrase = await readPassphrase(config);
-  if (!passphrase.ok) return passphrase;
-  const put = await withLog(config, passphrase.value, async (store, now) => {
-    const held = (await store.tokens()).find((other) => other.name === name);
-    await store.putToken(row, now);
-    await record(store, localActor, now, {
-      act: 'token.make',
-      // A token is somebody's: its name may be a person's.
-      subject: { token: await pseudonymOf(store, name) },
-      before: held === undefined ? undefined : { permissions: held.permissions },
-      after: { permissions: row.permissions },
-    });
-  });
-  if (!put.ok) return put;
-  around.out(`${JSON.stringify({ name, permissions: allowed.value, token: text })}\n`);
-  return ok(undefined);
+  const { user, name, permissions, days } = values;
+  const answer = await makeToken(config, { user, name, permissions, days });
+  if (answer.ok) around.out(`${JSON.stringify(answer.value)}\n`);
+  return answer;
 }

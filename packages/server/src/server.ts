@@ -21,8 +21,10 @@ import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
 import { auditKeysIn, auditKeysNow, auditSigners, beginLog } from './audit-keys.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
+import { readProvider } from './config-provider.ts';
 import { createLocks } from './core/locks.ts';
 import { createRates } from './core/rates.ts';
+import { signInRates } from './core/rates-sign-in.ts';
 import { reportRate } from './core/reports.ts';
 import { deviceRewrites, productRewrites } from './core/restoration.ts';
 import { createTimestampDesk, startWaitSeconds } from './core/timestamps.ts';
@@ -96,6 +98,7 @@ export async function startServer(
       deviceRewrites: createRates(deviceRewrites),
       productRewrites: createRates(productRewrites),
       reports: createRates(reportRate),
+      ...signInRates(),
     },
     seen: new Map(),
   };
@@ -106,6 +109,7 @@ export async function startServer(
     logger,
     version: serverVersion,
     tls: files.value.people,
+    provider: files.value.provider,
   });
   const stopTimers = startTimers(context, logger);
   const release = async (): Promise<void> => {
@@ -159,7 +163,10 @@ async function readFiles(config: ServerConfig) {
   if (!ca.value.includes('-----BEGIN CERTIFICATE-----')) {
     return fail('API_CONFIG', `${field}: is no certificate in PEM`, field);
   }
+  const provider = await readProvider(config);
+  if (!provider.ok) return provider;
   return ok({
+    provider: provider.value,
     passphrase: passphrase.value,
     device: { ...device.value, ca: ca.value },
     people: people.value,

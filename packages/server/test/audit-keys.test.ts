@@ -43,6 +43,7 @@ test('TEST-OTA-1186 REQ-OTA-POL-07, REQ-OTA-SIGN-06: the audit key asked for twi
     return JSON.parse(out) as {
       origin?: string;
       token?: string;
+      secret?: string;
       keys: Record<string, Record<string, unknown>>;
     };
   };
@@ -58,8 +59,11 @@ test('TEST-OTA-1186 REQ-OTA-POL-07, REQ-OTA-SIGN-06: the audit key asked for twi
     assert.ok(openPrivateKey(sealed, 'a long test passphrase').ok);
     assert.ok(!openPrivateKey(sealed, 'another').ok);
     await run('online-keys', '--for', 'image:pump');
-    const one = await run('token', '--name', 'ada.quill', '--permissions', 'products:read');
-    await run('token', '--name', 'ada.quill', '--permissions', 'products:read,audit:read');
+    const roles = ['--roles', 'auditor'];
+    const admin = await run('administrator', '--user', 'ada.quill', ...roles);
+    const ofAda = ['token', '--user', 'ada.quill', '--name', 'nightly', '--days', '30', '--permissions'];
+    const one = await run(...ofAda, 'products:read');
+    await run(...ofAda, 'products:read,audit:read');
     const entries = await leavesOf(folder);
     assert.deepEqual(
       entries.map(({ act, permission }) => [act, permission]),
@@ -67,17 +71,19 @@ test('TEST-OTA-1186 REQ-OTA-POL-07, REQ-OTA-SIGN-06: the audit key asked for twi
         ['log.start', undefined],
         ['keys.make', undefined],
         ['keys.make', undefined],
+        ['user.add', undefined],
         ['token.make', undefined],
         ['token.make', undefined],
       ],
     );
     assert.equal(entries[1]?.after?.['checkpoint'], key.value.keyId);
-    const [made, replaced] = entries.slice(3);
-    assert.deepEqual([made?.before, replaced?.before], [null, { permissions: ['products:read'] }]);
-    assert.deepEqual(replaced?.after, { permissions: ['products:read', 'audit:read'] });
+    const [made, replaced] = entries.slice(4);
+    assert.deepEqual([made?.before, replaced?.before?.['permissions']], [null, ['products:read']]);
+    assert.deepEqual(replaced?.after?.['permissions'], ['products:read', 'audit:read']);
     assert.equal(made?.subject['token'], replaced?.subject['token']);
     const whole = JSON.stringify(entries);
-    assert.ok(!whole.includes('ada') && !whole.includes(one.token ?? '-'));
+    assert.ok(!whole.includes('quill') && !whole.includes(one.token ?? '-'));
+    assert.ok(admin.secret !== undefined && !whole.includes(admin.secret));
   } finally {
     await world.close();
   }

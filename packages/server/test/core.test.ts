@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { draftSnapshot, draftTargets, encodePolicy, readRole, signDraft } from '@airlock/trust';
 import { certificateDevice } from '../src/core/certificate.ts';
-import { parsePermissions } from '../src/core/permissions.ts';
+import { readPermissions } from '../src/program-people.ts';
 import { parseRange } from '../src/core/range.ts';
 import { createRates } from '../src/core/rates.ts';
 import {
@@ -192,10 +192,10 @@ test('TEST-OTA-465 REQ-OTA-NET-02: subject alternative names of every kind, read
 });
 
 test('TEST-OTA-466 REQ-OTA-POL-08: a list of permissions with one that does not exist, parsed: refused by name', () => {
-  assert.deepEqual(parsePermissions('products:read, devices:read'), {
+  assert.deepEqual(readPermissions('products:read, devices:read'), {
     ok: true,
     value: ['products:read', 'devices:read'],
   });
-  const wrong = parsePermissions('products:read,everything');
+  const wrong = readPermissions('products:read,everything');
   assert.match(wrong.ok ? '' : wrong.error.message, /everything/);
 });

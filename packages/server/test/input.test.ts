@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { apiCodes, encodeCheckIn } from '@airlock/protocol';
 import { sha256Hex } from '@airlock/trust';
-import { hashToken, tokenText } from '../src/core/permissions.ts';
+import { apiTokenText } from '../src/core/secrets.ts';
 import path from 'node:path';
 import { makeOnlineKeys, openKeyring } from '../src/adapters/key-folder.ts';
 import { parseConfig } from '../src/config.ts';
 import { startServer } from '../src/index.ts';
 import { runProgram } from '../src/program.ts';
-import { withStore } from '../src/server.ts';
+import { giveToken } from './support/people.ts';
 import {
   addDevice,
   type Answer,
@@ -118,13 +118,9 @@ test('TEST-OTA-443 REQ-OTA-POL-08: no token, a wrong one, and one without the pe
   const url = `${world.server.peopleUrl}/api/v1/products`;
   const none = await ask(url, world.authority.certificate);
   refused(none, 401, 'API_UNAUTHORIZED');
-  const guess = { authorization: `Bearer ${tokenText(Buffer.alloc(32, 9))}` };
+  const guess = { authorization: `Bearer ${apiTokenText(Buffer.alloc(32, 9))}` };
   refused(await ask(url, world.authority.certificate, { headers: guess }), 401, 'API_UNAUTHORIZED');
-  const weak = tokenText(Buffer.alloc(32, 1));
-  const row = { name: 'reader', sha256: hashToken(weak), permissions: ['products:read'] };
-  await withStore(world.config, async (store) => {
-    await store.putToken(row, 1);
-  });
+  const weak = await giveToken(world.config, 'tester', { permissions: ['products:read'] });
   const headers = { authorization: `Bearer ${weak}` };
   assert.equal((await ask(url, world.authority.certificate, { headers })).status, 200);
   const post = { method: 'POST', headers, body: { product: 'x', root: 'y' } };

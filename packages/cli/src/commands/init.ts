@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import { moveFolder, readTextFile, requireEmpty } from '../files.ts';
-import { choosePort, makeHome } from '../setup.ts';
+import { administratorSecretFile, choosePort, makeHome } from '../setup.ts';
 import { runServer } from '../server-program.ts';
 import { need, stop, systemCode } from '../stop.ts';
 import { addProduct, serverConfig, withServer } from './product.ts';
@@ -29,6 +29,17 @@ function refuseProductOptions({ options }: Context): void {
   const given = names.find((name) => options.has(name));
   if (given === undefined) return;
   stop('CLI_USAGE', `--${given} is of a product, and no --product is named`, `--${given}`);
+}
+
+/** The first user, in the form that the server takes: refused here, before the first file is made. */
+function administrator({ options }: Context): string {
+  const user = options.text('administrator') ?? 'admin';
+  if (/^[a-z0-9][a-z0-9._@-]{0,63}$/.test(user)) return user;
+  return stop(
+    'CLI_USAGE',
+    `--administrator must be lower-case letters, digits and . _ @ -, not "${user}"`,
+    '--administrator',
+  );
 }
 
 async function port(context: Context, name: string): Promise<number> {
@@ -91,6 +102,7 @@ async function buildHome(context: Context, given: Context): Promise<void> {
     peoplePort: await port(context, 'people-port'),
     director: rootQuorum(context, options.flag('demo'), 'director-root-key'),
     keyType: keyType(context),
+    administrator: administrator(context),
     now: io.now(),
   };
   if (input.devicePort === input.peoplePort)
@@ -107,7 +119,9 @@ async function buildHome(context: Context, given: Context): Promise<void> {
   context.out.result(
     { home: folder, ...settings, ...(product === undefined ? {} : { product }) },
     `Made ${folder}\n  people and API: ${settings.apiUrl}\n  devices:        ${settings.deviceUrl}\n` +
-      `Keys are sealed in ${given.home.path('keys')}: copy them to where they are kept.\nNext: airlock server --home ${folder}\n`,
+      `Keys are sealed in ${given.home.path('keys')}: copy them to where they are kept.\n` +
+      `This home acts for the user ${input.administrator} by an API token of 90 days. To manage users, sign in: airlock login --user ${input.administrator}\n` +
+      `  with the one-time secret in ${given.home.path(administratorSecretFile)}\nNext: airlock server --home ${folder}\n`,
   );
 }
 
@@ -120,7 +134,7 @@ export const homeCommands: readonly CommandSpec[] = [
   {
     usage: 'init',
     summary: 'make a home: roots, authorities, server, token, and a first product if wanted',
-    help: 'Passphrases are asked for twice, without echo. Keys: director.root-N, server-authority, device-authority, and\nthose of the product. The server of the home is started for this command and stopped again.',
+    help: 'Passphrases are asked for twice, without echo. Keys: director.root-N, server-authority, device-authority, and\nthose of the product. The first user has a one-time secret, in administrator.secret. The server of the home is started for this command and stopped again.',
     example:
       'init --home ./acme --product infusion-pump --class C --market us --function engineering="Bo Lind <bo>" --function quality="Dr. Ada Quill <ada>" --minimum C=engineering,quality --minimum us=',
     options: [
@@ -137,6 +151,7 @@ export const homeCommands: readonly CommandSpec[] = [
         describe: "a key of the director's root that was made by key new, instead of new ones",
         many: true,
       },
+      { flags: '--administrator <id>', describe: 'the first user (default: admin)' },
       ...keyOptions,
       ...productOptions,
     ],

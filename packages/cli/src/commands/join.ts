@@ -22,9 +22,12 @@ import {
   writeNewFiles,
 } from '../files.ts';
 import { pretty } from '../home.ts';
+import type { Session } from '../people-api.ts';
 import { ServerApi } from '../server-api.ts';
+import { keepSession } from '../session-file.ts';
 import { need, stop } from '../stop.ts';
 import type { TokenAsk } from '../token.ts';
+import { passwordOptions, sessionText, signInByPassword, withoutSecret } from './login.ts';
 import { keyType } from './product-options.ts';
 
 async function runKeyNew(context: Context): Promise<void> {
@@ -98,14 +101,35 @@ async function readKeys(context: Context): Promise<NewFile[]> {
   return files;
 }
 
+/** How the new home is known to the server: by a person who signs in now, or by an API token. */
+type Known =
+  | { readonly kind: 'session'; readonly session: Session }
+  | { readonly kind: 'token'; readonly token: string };
+
+async function becomeKnown(context: Context, apiUrl: string, authority: string): Promise<Known> {
+  const { options } = context;
+  const user = options.text('user');
+  if (user !== undefined && options.has('token-file')) {
+    return stop('CLI_USAGE', '--user and --token-file are two ways: give one', '--token-file');
+  }
+  if (user !== undefined) {
+    const session = await withoutSecret({ apiUrl }, authority, (api) => signInByPassword(context, api, user));
+    return { kind: 'session', session };
+  }
+  const file = options.text('token-file');
+  if (file === undefined) return stop('CLI_USAGE', 'option --user or --token-file is needed', '--user');
+  return { kind: 'token', token: need(await readTextFile(context.path(file))).trim() };
+}
+
 async function runJoin(context: Context): Promise<void> {
   const { home, options } = context;
   const apiUrl = readUrl(context.argument(0));
   await requireEmpty(home.folder);
   const authority = await readAuthority(context.path(options.required('authority')));
-  const token = need(await readTextFile(context.path(options.required('token-file')))).trim();
   const keys = await readKeys(context);
-  // Address, authority and token are tried before anything is written.
+  const known = await becomeKnown(context, apiUrl, authority);
+  // Address, authority and secret are tried before anything is written.
+  const token = known.kind === 'token' ? known.token : known.session.secret;
   const api = new ServerApi(new Api({ url: apiUrl, authority, token }));
   const products = await api.products().finally(() => api.close());
   const settings = {
@@ -117,14 +141,18 @@ async function runJoin(context: Context): Promise<void> {
   const files = [
     ...keys,
     { path: home.path(settings.authorityFile), bytes: authority, mode: publicMode },
-    { path: home.path(settings.tokenFile), bytes: `${token}\n`, mode: secretMode },
+    ...(known.kind === 'token'
+      ? [{ path: home.path(settings.tokenFile), bytes: `${token}\n`, mode: secretMode }]
+      : []),
   ];
   await writeNewFiles(files, await nearestFolder(home.folder));
+  if (known.kind === 'session') await keepSession(home, known.session);
   await home.writeSettings(settings);
   const names = products.map(({ product }) => product);
+  const who = known.kind === 'session' ? `Signed in as ${sessionText(known.session)}\n` : '';
   context.out.result(
     { home: home.folder, apiUrl, products: names, keys: keys.map(({ path }) => path) },
-    `Made ${home.folder} for ${apiUrl}; its products: ${names.join(', ') || 'none yet'}\n` +
+    `Made ${home.folder} for ${apiUrl}; its products: ${names.join(', ') || 'none yet'}\n${who}` +
       'Next: airlock release approve PRODUCT VERSION --as FUNCTION --root FILE\n' +
       'The root comes from whoever made the product, not from the server; it is needed once.\n',
   );
@@ -152,12 +180,14 @@ export const joinCommands: readonly CommandSpec[] = [
   {
     usage: 'join <url>',
     summary: 'make a home on a machine that signs, for a server that runs elsewhere',
-    help: 'Authority and token come from whoever runs the server: tls/server-authority.pem of its home, and a token with\nthe permissions products:read and proposals:write.',
+    help: 'The authority comes from whoever runs the server: tls/server-authority.pem of its home. With --user you sign in now,\nwith your one-time secret at first; with --token-file the home acts by an API token.',
     example:
-      'join https://updates.example.com:8444 --authority server-authority.pem --token-file token --key ada.key.json',
+      'join https://updates.example.com:8444 --authority server-authority.pem --user ada --key ada.key.json',
     options: [
       { flags: '--authority <file>', describe: "certificate of the server's authority (needed)" },
-      { flags: '--token-file <file>', describe: 'file with the API token (needed)' },
+      { flags: '--user <id>', describe: 'sign in as this user' },
+      ...passwordOptions,
+      { flags: '--token-file <file>', describe: 'file with an API token, instead of a user' },
       { flags: '--key <file>', describe: 'a sealed key to copy into the home', many: true },
     ],
     run: runJoin,

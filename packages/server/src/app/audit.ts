@@ -22,6 +22,7 @@ import {
   rootPlan,
   signCheckpoint,
 } from '@airlock/audit';
+import { functionFor } from '@airlock/protocol';
 import { fail, ok, type Result, type Signer, type UtcSeconds } from '@airlock/trust';
 import { nodeOver, sourceOf, storedNodes } from '../core/audit-tree.ts';
 import type { AuditHead, AuditStore } from '../ports/audit-store.ts';
@@ -31,6 +32,8 @@ import type { Context } from './context.ts';
 export interface Actor {
   readonly name: string;
   readonly permission?: string;
+  /** Functions that the person stands in, as `product/function`. */
+  readonly functions?: readonly string[];
   /** Why, as the caller said with the request; an act that has a reason of its own keeps that. */
   readonly reason?: string;
 }
@@ -62,14 +65,25 @@ export async function record(store: AuditStore, by: Actor, now: UtcSeconds, act:
     time: step > 0 && step <= clockStepSecondsMax ? head.time : now,
     act: act.act,
     actor: await pseudonymOf(store, by.name),
-    ...(act.function === undefined ? {} : { function: act.function }),
-    ...(by.permission === undefined ? {} : { permission: by.permission }),
+    ...optional('function', act.function ?? functionOf(by, act.subject)),
+    ...optional('permission', by.permission),
     subject: act.subject,
     before: act.before ?? null,
     after: act.after ?? null,
     reason: act.reason ?? by.reason ?? '',
   };
   return await append(store, head, entry);
+}
+
+function optional<const K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> {
+  const entry: Partial<Record<K, string>> = {};
+  if (value !== undefined) entry[key] = value;
+  return entry;
+}
+
+/** The function that the actor stands in for the product that the act is about; none for acts of no product. */
+function functionOf({ functions = [] }: Actor, { product }: AuditFacts): string | undefined {
+  return typeof product === 'string' ? functionFor(functions, product) : undefined;
 }
 
 async function append(store: AuditStore, head: AuditHead, entry: AuditEntry): Promise<number> {

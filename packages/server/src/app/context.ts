@@ -20,6 +20,14 @@ export interface Context {
     readonly deviceRewrites: Rates;
     readonly productRewrites: Rates;
     readonly reports: Rates;
+    /** Tries to sign in: by address, by known name, by any other name. */
+    readonly signInAddresses: Rates;
+    readonly signInUsers: Rates;
+    readonly signInStrangers: Rates;
+    /** Entries of the audit log that a name is tried too often: one in a window. */
+    readonly signInAlarms: Rates;
+    /** Password hashes that wait. */
+    readonly hashes: { waiting: number };
   };
   /** Devices seen since the last batch was written; losing these seconds is no loss. */
   readonly seen: Map<string, UtcSeconds>;

@@ -186,9 +186,16 @@ export async function deviceView(context: Context, device: string): Promise<Resu
   return ok(await viewOfDevice(context, row));
 }
 
-export async function deviceViews(context: Context, after: string, count: number): Promise<DeviceView[]> {
+/** `products`: of these only. */
+export async function deviceViews(
+  context: Context,
+  after: string,
+  count: number,
+  products?: readonly string[],
+): Promise<DeviceView[]> {
   const views: DeviceView[] = [];
-  for (const row of await context.store.devices(after, count)) views.push(await viewOfDevice(context, row));
+  for (const row of await context.store.devices(after, count, products))
+    views.push(await viewOfDevice(context, row));
   return views;
 }
 

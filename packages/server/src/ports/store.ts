@@ -10,6 +10,7 @@
 import type { UtcSeconds } from '@airlock/trust';
 import type { DeviceReport, LogEntry } from '@airlock/protocol';
 import type { AuditStore } from './audit-store.ts';
+import type { PeopleStore } from './people-store.ts';
 
 /** Thrown to undo a transaction, by the store or inside it: somebody else changed the same thing meanwhile. */
 export class Raced extends Error {
@@ -183,7 +184,8 @@ export interface AssignmentRow {
 export interface DeviceStore {
   addDevice(row: DeviceRow): Promise<void>;
   device(device: string): Promise<DeviceRow | undefined>;
-  devices(after: string, count: number): Promise<readonly DeviceRow[]>;
+  /** In the order of their ids; `products`: of these only. */
+  devices(after: string, count: number, products?: readonly string[]): Promise<readonly DeviceRow[]>;
   setRecord(device: string, record: string, number: number): Promise<void>;
   revoke(device: string, now: UtcSeconds): Promise<void>;
   setLastSeen(seen: ReadonlyMap<string, UtcSeconds>): Promise<void>;
@@ -240,18 +242,6 @@ export interface ReportStore {
   findings(device: string): Promise<readonly FindingRow[]>;
 }
 
-export interface TokenRow {
-  readonly name: string;
-  /** SHA-256 of the token, which has 256 random bits: no slow hash is needed. */
-  readonly sha256: string;
-  readonly permissions: readonly string[];
-}
-
-export interface TokenStore {
-  putToken(row: TokenRow, now: UtcSeconds): Promise<void>;
-  tokens(): Promise<readonly TokenRow[]>;
-}
-
 export interface StoreParts
   extends RoleStore,
     ProductStore,
@@ -259,7 +249,7 @@ export interface StoreParts
     ReleaseStore,
     DeviceStore,
     ReportStore,
-    TokenStore,
+    PeopleStore,
     AuditStore {}
 
 export interface Store extends StoreParts {

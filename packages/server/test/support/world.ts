@@ -20,15 +20,14 @@ import {
   type PublicKey,
 } from '@airlock/trust';
 import { type RunningServer, type ServerConfig, startServer } from '../../src/index.ts';
-import { hashToken, tokenText } from '../../src/core/permissions.ts';
-import { type ServerOptions, withStore } from '../../src/server.ts';
-import { permissions } from '@airlock/protocol';
+import type { ServerOptions } from '../../src/server.ts';
 import type { Facts } from '../../src/adapters/logger.ts';
 import type { LogIdentity } from '@airlock/audit';
 import { type Authority, makeAuthority } from './certificates.ts';
 import type { Release } from './making.ts';
 import { product, type TestDevice } from './names.ts';
 import { makeOnline, makeSigner } from './online.ts';
+import { giveToken, giveUser } from './people.ts';
 import { statementsFor } from './stating.ts';
 
 export { makeSigner } from './online.ts';
@@ -114,9 +113,16 @@ export interface WorldOptions {
   readonly adapt?: NonNullable<ServerOptions['adapt']>;
   /** Where the server's folder is; a folder of its own in the temporary one when not given. */
   readonly data?: string;
+  /** Where people sign in who are known elsewhere. */
+  readonly identityProvider?: (folder: string) => NonNullable<ServerConfig['identityProvider']>;
+  /** Fixed, where another program must know it. */
+  readonly peoplePort?: number;
+  /** Further files beside the configuration. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
-export async function makeWorld({ sealed = false, adapt, data }: WorldOptions = {}): Promise<World> {
+export async function makeWorld(asked: WorldOptions = {}): Promise<World> {
+  const { sealed = false, adapt, data, identityProvider, peoplePort = 0, files = {} } = asked;
   const folder = await mkdtemp(path.join(tmpdir(), 'airlock-server-'));
   const authority = await makeAuthority('Test authority');
   const server = await authority.issue({ name: 'server', use: 'server' });
@@ -131,12 +137,13 @@ export async function makeWorld({ sealed = false, adapt, data }: WorldOptions = 
     schema: 'airlock-server-config/1',
     folder: data ?? path.join(folder, 'data'),
     deviceListener: { ...listener, clientAuthorityFile: await put('clients.pem', authority.certificate) },
-    peopleListener: listener,
+    peopleListener: { ...listener, port: peoplePort },
     onlineKeys: { passphraseFile: await put('passphrase', 'a long test passphrase\n') },
+    ...(identityProvider === undefined ? {} : { identityProvider: identityProvider(folder) }),
   };
-  const token = tokenText(Buffer.alloc(32, 7));
-  const row = { name: 'tester', sha256: hashToken(token), permissions: Object.keys(permissions) };
-  await withStore(config, async (store) => await store.putToken(row, 1_700_000_000));
+  for (const [name, text] of Object.entries(files)) await put(name, text);
+  await giveUser(config, 'tester');
+  const token = await giveToken(config, 'tester');
   const { online, options: ports, audit } = await makeOnline(config, sealed);
   const startOptions = { ...ports, ...(adapt === undefined ? {} : { adapt }) };
   const clock = { moved: 0, now: () => Math.floor(Date.now() / 1000) + clock.moved };

@@ -7,6 +7,7 @@ import {
   DeviceList,
   DeviceLog,
   DeviceView,
+  everyProduct,
   RecordPut,
   ReportList,
   strict,
@@ -38,26 +39,25 @@ function rows(limit: string | undefined): number {
 }
 
 export function addDeviceRoutes(people: People): void {
-  const { app, context, actorOf } = people;
-  const read = { permission: 'devices:read' } as const;
-  const write = { permission: 'devices:write' } as const;
+  const { app, context, actorOf, callerOf } = people;
   app.get(
     '/api/v1/devices',
-    { config: read, schema: { querystring: Page, response: { 200: DeviceList, ...refusals } } },
+    { schema: { querystring: Page, response: { 200: DeviceList, ...refusals } } },
     async (request, reply) => {
       const { after = '', limit } = request.query;
-      return reply.send({ devices: await deviceViews(context, after, rows(limit)) });
+      const { products } = callerOf(request);
+      const of = products.includes(everyProduct) ? undefined : products;
+      return reply.send({ devices: await deviceViews(context, after, rows(limit), of) });
     },
   );
   app.get(
     '/api/v1/devices/:device',
-    { config: read, schema: { params: DeviceParams, response: { 200: DeviceView, ...refusals } } },
+    { schema: { params: DeviceParams, response: { 200: DeviceView, ...refusals } } },
     async (request, reply) => sendResult(reply, await deviceView(context, request.params.device)),
   );
   app.post(
     '/api/v1/devices',
     {
-      config: write,
       schema: { body: DeviceCreate, response: { 200: DeviceView, 201: DeviceView, ...refusals } },
     },
     async (request, reply) => {
@@ -69,7 +69,6 @@ export function addDeviceRoutes(people: People): void {
   app.put(
     '/api/v1/devices/:device/record',
     {
-      config: write,
       schema: { params: DeviceParams, body: RecordPut, response: { 200: DeviceView, ...refusals } },
     },
     async (request, reply) => {
@@ -79,7 +78,7 @@ export function addDeviceRoutes(people: People): void {
   );
   app.delete(
     '/api/v1/devices/:device',
-    { config: write, schema: { params: DeviceParams, response: { 204: Type.Null(), ...refusals } } },
+    { schema: { params: DeviceParams, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
       const done = await revokeDevice(context, request.params.device, actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
@@ -90,12 +89,10 @@ export function addDeviceRoutes(people: People): void {
 }
 
 function addAssignmentRoutes({ app, context, actorOf }: People): void {
-  const write = { permission: 'assignments:write' } as const;
   const params = DeviceParams;
   app.get(
     '/api/v1/devices/:device/assignment',
     {
-      config: { permission: 'devices:read' },
       schema: { params, response: { 200: AssignmentView, ...refusals } },
     },
     async (request, reply) => {
@@ -108,7 +105,6 @@ function addAssignmentRoutes({ app, context, actorOf }: People): void {
   app.put(
     '/api/v1/devices/:device/assignment',
     {
-      config: write,
       schema: { params, body: AssignmentPut, response: { 200: AssignmentView, ...refusals } },
     },
     async (request, reply) => {
@@ -121,7 +117,7 @@ function addAssignmentRoutes({ app, context, actorOf }: People): void {
   );
   app.delete(
     '/api/v1/devices/:device/assignment',
-    { config: write, schema: { params, response: { 204: Type.Null(), ...refusals } } },
+    { schema: { params, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
       const { ifMatch } = ifMatchOf(request);
       const done = await removeAssignment(context, request.params.device, ifMatch, actorOf(request));
@@ -131,11 +127,10 @@ function addAssignmentRoutes({ app, context, actorOf }: People): void {
 }
 
 function addEvidenceRoutes({ app, context }: People): void {
-  const read = { permission: 'devices:read' } as const;
   const params = DeviceParams;
   app.get(
     '/api/v1/devices/:device/reports',
-    { config: read, schema: { params, querystring: ReportPage, response: { 200: ReportList, ...refusals } } },
+    { schema: { params, querystring: ReportPage, response: { 200: ReportList, ...refusals } } },
     async (request, reply) => {
       const stored = await context.store.reports(request.params.device, rows(request.query.limit));
       return reply.send({ reports: stored.map(reportView) });
@@ -143,7 +138,7 @@ function addEvidenceRoutes({ app, context }: People): void {
   );
   app.get(
     '/api/v1/devices/:device/log',
-    { config: read, schema: { params, querystring: LogPage, response: { 200: DeviceLog, ...refusals } } },
+    { schema: { params, querystring: LogPage, response: { 200: DeviceLog, ...refusals } } },
     async (request, reply) => {
       const { device } = request.params;
       const { after = '0', limit } = request.query;
@@ -159,7 +154,6 @@ function addEvidenceRoutes({ app, context }: People): void {
   );
   app.get<{ Params: { device: string; '*': string } }>(
     '/api/v1/devices/:device/tuf/*',
-    { config: read },
     async (request, reply) => {
       const file = await directorFile(context, request.params.device, request.params['*']);
       return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);

@@ -1,21 +1,23 @@
 /**
- * The management API for people's tools: TLS 1.3, bearer tokens, permissions, OpenAPI 3.1 at /openapi.json.
+ * The management API for people and their tools: TLS 1.3, sessions and API tokens, OpenAPI 3.1 at /openapi.json.
  *
- * Keeps true: every route but health and the API's own description names the permission it needs, and is refused
- * without; each act that changes something leaves a log line with who did what.
+ * Keeps true: every route passes the guard (guard.ts), which is set before the first one; each act that changes something
+ * leaves a log line with who did what.
  */
 import swagger from '@fastify/swagger';
 import { Health, wireLimits } from '@airlock/protocol';
-import type { FastifyRequest } from 'fastify';
 import type { Context } from '../../app/context.ts';
-import { type Caller, demandPermission, identify } from '../../core/permissions.ts';
 import type { Logger } from '../logger.ts';
-import { sendFailure } from './failure.ts';
+import type { Provider } from '../../ports/provider.ts';
+import { addGuard, sessionCookie } from './guard.ts';
 import { createListener, type Listener } from './listener.ts';
 import { addAuditRoutes } from './people-audit.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
+import { addProviderRoutes } from './people-provider.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
+import { addSessionRoutes } from './people-sessions.ts';
+import { addUserRoutes } from './people-users.ts';
 import { type People, reasonOf } from './people.ts';
 
 export interface PeopleListenerOptions {
@@ -23,6 +25,8 @@ export interface PeopleListenerOptions {
   readonly logger: Logger;
   readonly version: string;
   readonly tls: { readonly cert: string; readonly key: string };
+  /** The identity provider, where the configuration names one. */
+  readonly provider: Provider | undefined;
 }
 
 export async function createPeopleListener(options: PeopleListenerOptions): Promise<Listener> {
@@ -33,52 +37,51 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Airlock management API', version },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer' },
+          cookie: { type: 'apiKey', in: 'cookie', name: sessionCookie },
+        },
+      },
+      security: [{ bearer: [] }, { cookie: [] }],
     },
   });
-  const callers = new WeakMap<FastifyRequest, Caller>();
-  app.addHook('onRequest', async (request, reply) => {
-    const permission = request.routeOptions.config.permission;
-    if (permission === 'public') return undefined;
-    const caller = identify(request.headers.authorization, await context.store.tokens());
-    if (!caller.ok) return sendFailure(reply, caller.error);
-    callers.set(request, caller.value);
-    // A route that names none is nobody's; only the answer "no such route" does.
-    if (permission === undefined) return undefined;
-    const allowed = demandPermission(caller.value, permission);
-    if (!allowed.ok) return sendFailure(reply, allowed.error);
-    const reason = reasonOf(request);
-    return reason.ok ? undefined : sendFailure(reply, reason.error);
-  });
+  const guard = await addGuard(app, context);
   app.addHook('onResponse', async (request, reply) => {
     if (request.method === 'GET' || request.method === 'HEAD') return;
     const { url = '' } = request.routeOptions;
-    const by = callers.get(request)?.name ?? '';
+    const by = guard.callerOf(request)?.name ?? '';
     logger.info('act', { method: request.method, route: url, status: reply.statusCode, by });
   });
   const people: People = {
     app,
     context,
+    callerOf(request) {
+      const caller = guard.callerOf(request);
+      if (caller === undefined) throw new Error('a request without a caller');
+      return caller;
+    },
     actorOf(request) {
-      const caller = callers.get(request);
-      const { permission } = request.routeOptions.config;
-      if (caller === undefined || permission === undefined) throw new Error('a request without a caller');
+      const { name, functions } = people.callerOf(request);
+      const permission = request.routeOptions.config.rule?.needs;
       const reason = reasonOf(request);
       const said = reason.ok && reason.value !== undefined ? { reason: reason.value } : {};
-      return { name: caller.name, permission, ...said };
+      return { name, functions, ...(permission === undefined ? {} : { permission }), ...said };
     },
   };
-  const open = { permission: 'public' } as const;
-  app.get('/health', { config: open, schema: { response: { 200: Health } } }, async () => ({
+  app.get('/health', { schema: { response: { 200: Health } } }, async () => ({
     status: 'ok' as const,
     version,
   }));
-  app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addProductRoutes(people);
   addPublishingRoutes(people);
   addDeviceRoutes(people);
   addAuditRoutes(people);
+  addSessionRoutes(people);
+  addProviderRoutes(people, options.provider);
+  addUserRoutes(people);
   await app.ready();
+  guard.requireWhole();
   return app;
 }

@@ -1,5 +1,6 @@
 /** Routes of products, policies, images and releases. */
 import {
+  coversProduct,
   ImageView,
   Name,
   ProductCreate,
@@ -38,22 +39,24 @@ const PolicyParams = Type.Object({ product: Name, sha256: Sha256 }, strict);
 const Empty = Type.Null();
 
 export function addProductRoutes(people: People): void {
-  const { app, context, actorOf } = people;
-  const read = { permission: 'products:read' } as const;
+  const { app, context, actorOf, callerOf } = people;
   app.get(
     '/api/v1/products',
-    { config: read, schema: { response: { 200: ProductList, ...refusals } } },
-    async () => ({ products: await productViews(context) }),
+    { schema: { response: { 200: ProductList, ...refusals } } },
+    async (request, reply) => {
+      const { products } = callerOf(request);
+      const views = await productViews(context);
+      return reply.send({ products: views.filter(({ product }) => coversProduct(products, product)) });
+    },
   );
   app.get(
     '/api/v1/products/:product',
-    { config: read, schema: { params: ProductParams, response: { 200: ProductView, ...refusals } } },
+    { schema: { params: ProductParams, response: { 200: ProductView, ...refusals } } },
     async (request, reply) => sendResult(reply, await productView(context, request.params.product)),
   );
   app.post(
     '/api/v1/products',
     {
-      config: { permission: 'products:write' },
       schema: { body: ProductCreate, response: { 200: ProductView, 201: ProductView, ...refusals } },
     },
     async (request, reply) => {
@@ -67,10 +70,9 @@ export function addProductRoutes(people: People): void {
 }
 
 function addReleaseRoutes({ app, context, actorOf }: People): void {
-  const read = { permission: 'products:read' } as const;
   app.get(
     '/api/v1/products/:product/releases',
-    { config: read, schema: { params: ProductParams, response: { 200: ReleaseList, ...refusals } } },
+    { schema: { params: ProductParams, response: { 200: ReleaseList, ...refusals } } },
     async (request, reply) => {
       const releases = await releaseViews(context, request.params.product);
       return releases.ok ? reply.send({ releases: releases.value }) : sendFailure(reply, releases.error);
@@ -78,7 +80,7 @@ function addReleaseRoutes({ app, context, actorOf }: People): void {
   );
   app.get(
     '/api/v1/products/:product/releases/:version',
-    { config: read, schema: { params: ReleaseParams, response: { 200: ReleaseView, ...refusals } } },
+    { schema: { params: ReleaseParams, response: { 200: ReleaseView, ...refusals } } },
     async (request, reply) => {
       const { product, version } = request.params;
       return sendResult(reply, await releaseView(context, product, Number(version)));
@@ -87,7 +89,6 @@ function addReleaseRoutes({ app, context, actorOf }: People): void {
   app.post(
     '/api/v1/products/:product/releases',
     {
-      config: { permission: 'releases:write' },
       schema: {
         params: ProductParams,
         body: ReleaseCreate,
@@ -106,14 +107,12 @@ function addReleaseRoutes({ app, context, actorOf }: People): void {
 
 /** Bytes as they are, streamed: no multipart, nothing in memory. */
 function addUploadRoutes({ app, context, actorOf }: People): void {
-  const write = { permission: 'releases:write' } as const;
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
     scope.put<{ Params: { sha256: string }; Body: Readable }>(
       '/api/v1/images/:sha256',
       {
-        config: write,
         bodyLimit: wireLimits.imageBytesMax,
         schema: { params: ImageParams, response: { 200: ImageView, 201: ImageView, ...refusals } },
       },
@@ -132,7 +131,6 @@ function addUploadRoutes({ app, context, actorOf }: People): void {
     scope.put<{ Params: { product: string; sha256: string }; Body: Readable }>(
       '/api/v1/products/:product/policies/:sha256',
       {
-        config: write,
         bodyLimit: wireLimits.policyBytesMax,
         schema: { params: PolicyParams, response: { 204: Empty, ...refusals } },
       },
@@ -147,7 +145,6 @@ function addUploadRoutes({ app, context, actorOf }: People): void {
   app.get(
     '/api/v1/images/:sha256',
     {
-      config: { permission: 'products:read' },
       schema: { params: ImageParams, response: { 200: ImageView, ...refusals } },
     },
     async (request, reply) => {

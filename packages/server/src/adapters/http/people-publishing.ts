@@ -51,7 +51,6 @@ export function addPublishingRoutes(people: People): void {
   app.get(
     '/api/v1/products/:product/proposals',
     {
-      config: { permission: 'products:read' },
       schema: { params: ProductParams, response: { 200: ProposalList, ...refusals } },
     },
     async (request, reply) => {
@@ -63,7 +62,6 @@ export function addPublishingRoutes(people: People): void {
   app.put(
     '/api/v1/products/:product/proposals/:role',
     {
-      config: { permission: 'proposals:write' },
       schema: { params: RoleParams, body: ProposalPut, response: { 200: ProposalView, ...refusals } },
     },
     async (request, reply) => {
@@ -77,7 +75,6 @@ export function addPublishingRoutes(people: People): void {
   app.delete(
     '/api/v1/products/:product/proposals/:role',
     {
-      config: { permission: 'proposals:write' },
       schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } },
     },
     async (request, reply) => {
@@ -91,11 +88,9 @@ export function addPublishingRoutes(people: People): void {
 }
 
 function addRecoveryRoutes({ app, context, actorOf }: People): void {
-  const config = { permission: 'recovery:write' } as const;
   app.put(
     '/api/v1/products/:product/missing/:role',
     {
-      config,
       schema: { params: RoleParams, body: HandBackPut, response: { 200: MissingList, ...refusals } },
     },
     async (request, reply) => {
@@ -108,7 +103,7 @@ function addRecoveryRoutes({ app, context, actorOf }: People): void {
   );
   app.delete(
     '/api/v1/products/:product/missing/:role',
-    { config, schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } } },
+    { schema: { params: RoleParams, response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
       const { product, role } = request.params;
       const done = await dismiss(context, product, role, actorOf(request));
@@ -117,7 +112,7 @@ function addRecoveryRoutes({ app, context, actorOf }: People): void {
   );
   app.delete(
     '/api/v1/director/missing',
-    { config, schema: { response: { 204: Type.Null(), ...refusals } } },
+    { schema: { response: { 204: Type.Null(), ...refusals } } },
     async (request, reply) => {
       const done = await dismiss(context, directorName, 'root', actorOf(request));
       return done.ok ? reply.code(204).send(null) : sendFailure(reply, done.error);
@@ -126,16 +121,14 @@ function addRecoveryRoutes({ app, context, actorOf }: People): void {
 }
 
 function addLayoutRoutes({ app, context, actorOf }: People): void {
-  const read = { permission: 'products:read' } as const;
   app.get<{ Params: { product: string; '*': string } }>(
     '/api/v1/products/:product/tuf/*',
-    { config: read },
     async (request, reply) => {
       const file = await imageFile(context, request.params.product, request.params['*']);
       return file.ok ? reply.type('application/json').send(file.value) : sendFailure(reply, file.error);
     },
   );
-  app.get<{ Params: { '*': string } }>('/api/v1/director/tuf/*', { config: read }, async (request, reply) => {
+  app.get<{ Params: { '*': string } }>('/api/v1/director/tuf/*', async (request, reply) => {
     // Only roots are the fleet's; a device's own files are read at /devices.
     const path = request.params['*'];
     const file = await directorFile(context, '', path);
@@ -147,15 +140,10 @@ function addLayoutRoutes({ app, context, actorOf }: People): void {
     const suspicions = await suspicionsIn(context.store, directorName);
     return { rootVersion, missing: missing.map((row) => missingView(row, rootVersion)), suspicions };
   };
-  app.get(
-    '/api/v1/director',
-    { config: read, schema: { response: { 200: DirectorView, ...refusals } } },
-    viewDirector,
-  );
+  app.get('/api/v1/director', { schema: { response: { 200: DirectorView, ...refusals } } }, viewDirector);
   app.post(
     '/api/v1/director/root',
     {
-      config: { permission: 'products:write' },
       schema: { body: DirectorRootPost, response: { 200: DirectorView, ...refusals } },
     },
     async (request, reply) => {

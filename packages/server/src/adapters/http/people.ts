@@ -1,23 +1,19 @@
 /** What the routes of the management API share. */
-import { ApiErrorBody, type Permission } from '@airlock/protocol';
+import { ApiErrorBody } from '@airlock/protocol';
 import { auditLimits } from '@airlock/audit';
 import { fail, ok, plainText, type Result } from '@airlock/trust';
 import type { FastifyRequest } from 'fastify';
 import type { Actor } from '../../app/audit.ts';
 import type { Context } from '../../app/context.ts';
+import type { Caller } from '../../core/callers.ts';
 import type { Listener } from './listener.ts';
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** What a caller must be allowed to do; `public`: nobody is asked. */
-    permission?: Permission | 'public';
-  }
-}
 
 /** What routes get to work with. */
 export interface People {
   readonly app: Listener;
   readonly context: Context;
+  /** Who sent a request that was let in; throws where nobody is asked. */
+  readonly callerOf: (request: FastifyRequest) => Caller;
   /** Who sent a request that was let in, and the permission that let it in: stands in the audit log. */
   readonly actorOf: (request: FastifyRequest) => Actor;
 }

@@ -11,8 +11,9 @@ import { Migrator } from 'kysely/migration';
 import { Raced, type Store, type StoreParts } from '../../ports/store.ts';
 import { auditStore } from './audit-store.ts';
 import { claimStore } from './claim-store.ts';
-import { deviceStore, isWhole, tokenStore } from './device-store.ts';
+import { deviceStore, isWhole } from './device-store.ts';
 import { migrations } from './migrations.ts';
+import { peopleStore } from './people-store.ts';
 import { productStore, releaseStore } from './product-store.ts';
 import { reportStore } from './report-store.ts';
 import { roleStore } from './role-store.ts';
@@ -26,7 +27,7 @@ function partsOf(db: Kysely<Tables>): StoreParts {
     ...releaseStore(db),
     ...deviceStore(db),
     ...reportStore(db),
-    ...tokenStore(db),
+    ...peopleStore(db),
     ...auditStore(db),
   };
 }

@@ -1,7 +1,7 @@
-/** Devices, assignments and API tokens in SQL. */
+/** Devices and assignments in SQL. */
 import { formatInstant } from '@airlock/trust';
 import { type Kysely, type Selectable, sql } from 'kysely';
-import type { DeviceRow, DeviceStore, TokenStore } from '../../ports/store.ts';
+import type { DeviceRow, DeviceStore } from '../../ports/store.ts';
 import { seconds } from './role-store.ts';
 import type { Tables } from './tables.ts';
 
@@ -44,8 +44,9 @@ export function deviceStore(db: Kysely<Tables>): DeviceStore {
       const row = await devices().where('devices.device', '=', device).executeTakeFirst();
       return row && deviceRow(row);
     },
-    async devices(after, count) {
-      const query = devices().where('devices.device', '>', after).orderBy('devices.device').limit(count);
+    async devices(after, count, products) {
+      const page = devices().where('devices.device', '>', after).orderBy('devices.device').limit(count);
+      const query = products === undefined ? page : page.where('devices.product', 'in', products);
       return (await query.execute()).map(deviceRow);
     },
     async setRecord(device, record, number) {
@@ -100,33 +101,6 @@ function assignmentQueries(
     },
     async removeAssignment(device) {
       await db.deleteFrom('assignments').where('device', '=', device).execute();
-    },
-  };
-}
-
-export function tokenStore(db: Kysely<Tables>): TokenStore {
-  return {
-    async putToken(row, now) {
-      const values = {
-        name: row.name,
-        sha256: row.sha256,
-        permissions: row.permissions.join(' '),
-        created: formatInstant(now),
-      };
-      await db
-        .insertInto('tokens')
-        .values(values)
-        .onConflict((conflict) => conflict.column('name').doUpdateSet(values))
-        .execute();
-    },
-    async tokens() {
-      // A token of the command line comes into force without a restart: the table is small and read each time.
-      const rows = await db.selectFrom('tokens').select(['name', 'sha256', 'permissions']).execute();
-      return rows.map(({ name, sha256, permissions }) => ({
-        name,
-        sha256,
-        permissions: permissions.split(' '),
-      }));
     },
   };
 }

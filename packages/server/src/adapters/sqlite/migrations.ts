@@ -82,6 +82,26 @@ const auditLog: readonly string[] = [
 const passedOver = `create table passed_over (owner text not null, role text not null, version integer not null,
      primary key (owner, role, version)) without rowid`;
 
+/**
+ * Users, sessions, API tokens that belong to one, and sign-ins at the identity provider. The tokens before belonged to
+ * nobody and never ended: they go with their table, so that no such door stays open.
+ */
+const people: readonly string[] = [
+  `create table users (user text primary key, name text not null, roles text not null, functions text not null,
+     products text not null, issuer text, subject text, password text, secret_until text, created text not null,
+     last_sign_in text, removed text, unique (issuer, subject)) without rowid`,
+  `create table sessions (sha256 text primary key, user text not null, created text not null, expires text not null,
+     last_used text not null) without rowid`,
+  `create index sessions_user on sessions (user)`,
+  `create table api_tokens (user text not null, name text not null, sha256 text not null unique,
+     permissions text not null, products text not null, created text not null, expires text not null, revoked text,
+     primary key (user, name)) without rowid`,
+  `create table sign_ins (state_sha256 text primary key, verifier text not null, nonce text not null,
+     expires text not null, binding_sha256 text, port integer, challenge text, user text,
+     code_sha256 text unique) without rowid`,
+  `drop table tokens`,
+];
+
 export const migrations: Record<string, Migration> = {
   '0001-first': {
     async up(db: Kysely<unknown>): Promise<void> {
@@ -116,6 +136,11 @@ export const migrations: Record<string, Migration> = {
   '0007-passed-over': {
     async up(db: Kysely<unknown>): Promise<void> {
       await sql.raw(passedOver).execute(db);
+    },
+  },
+  '0010-people': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of people) await sql.raw(statement).execute(db);
     },
   },
 };

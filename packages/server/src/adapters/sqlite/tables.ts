@@ -102,5 +102,40 @@ export interface Tables {
     envelope: string;
     entry: number;
   };
-  tokens: { name: string; sha256: string; permissions: string; created: string };
+  users: {
+    user: string;
+    name: string;
+    roles: string;
+    functions: string;
+    products: string;
+    issuer: string | null;
+    subject: string | null;
+    password: string | null;
+    secret_until: string | null;
+    created: string;
+    last_sign_in: string | null;
+    removed: string | null;
+  };
+  sessions: { sha256: string; user: string; created: string; expires: string; last_used: string };
+  api_tokens: {
+    user: string;
+    name: string;
+    sha256: string;
+    permissions: string;
+    products: string;
+    created: string;
+    expires: string;
+    revoked: string | null;
+  };
+  sign_ins: {
+    state_sha256: string;
+    verifier: string;
+    nonce: string;
+    expires: string;
+    binding_sha256: string | null;
+    port: number | null;
+    challenge: string | null;
+    user: string | null;
+    code_sha256: string | null;
+  };
 }
