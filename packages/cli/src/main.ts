@@ -19,6 +19,7 @@ import { homeCommands } from './commands/init.ts';
 import { joinCommands } from './commands/join.ts';
 import { keyPlanCommands } from './commands/key-plan.ts';
 import { keysCommands } from './commands/keys.ts';
+import { policyCommands } from './commands/policy.ts';
 import { productCommands } from './commands/product.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
@@ -35,6 +36,7 @@ const exitFault = 70;
 export const commands: readonly CommandSpec[] = [
   ...homeCommands,
   ...productCommands,
+  ...policyCommands,
   ...deviceCommands,
   deviceRecordCommand,
   ...releaseCommands,
@@ -50,6 +52,7 @@ export const commands: readonly CommandSpec[] = [
 const groupSummaries: Readonly<Record<string, string>> = {
   product: 'products, their roles and functions',
   policy: 'who must approve',
+  root: 'what only the holders of a root can change',
   device: 'devices and their records',
   release: 'releases and their approvals',
   key: 'keys of people',
