@@ -5,6 +5,8 @@ export { encodeCheckIn, parseCheckIn, type CheckInFault } from './check-in.ts';
 export { wireLimits } from './limits.ts';
 export * from './schemas.ts';
 export * from './management.ts';
+export * from './queue.ts';
+export * from './role-terms.ts';
 export * from './audit.ts';
 export { apiCodes, type ApiCode } from './api-codes.ts';
 export * from './service.ts';

@@ -6,13 +6,13 @@
  * only then asks for the passphrase.
  */
 import { approvalMeanings } from '@airlock/audit';
+import { roleLifeSeconds } from '@airlock/protocol';
 import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex } from '@airlock/trust';
 import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
   type Act,
   actWords,
-  functionLifeSeconds,
   meaningOf,
   planSignature,
   signedListLines,
@@ -139,7 +139,7 @@ function plan(session: Session, act: Act, proposal: Proposal | undefined): Signi
       signedVersion: signer.signed[session.function] ?? 0,
       keyId: session.key.publicKey.keyId,
       now: session.context.io.now(),
-      lifeSeconds: functionLifeSeconds(strict),
+      lifeSeconds: roleLifeSeconds(session.function, strict),
     }),
   );
 }

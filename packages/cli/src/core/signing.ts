@@ -25,11 +25,6 @@ import {
 } from '@airlock/trust';
 
 const daySeconds = 24 * 3600;
-/** Lives of function roles (DESIGN "Expiry"): class C is looked at twice as often. */
-export function functionLifeSeconds(strict: boolean): number {
-  return (strict ? 90 : 180) * daySeconds;
-}
-
 /** Clocks of two signers differ; a proposal made a moment ago by a clock that is ahead is no attack. */
 const clockSkewSecondsMax = daySeconds;
 /** A proposal that would be expired within a day is an old one, kept back. */

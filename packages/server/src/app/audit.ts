@@ -35,6 +35,9 @@ export interface Actor {
   readonly reason?: string;
 }
 
+/** The server, when it acts by itself. No person or tool has an empty name. */
+export const itself: Actor = { name: '' };
+
 /** One act in the words of the log. */
 export interface Act {
   readonly act: AuditAct;
@@ -61,7 +64,7 @@ export async function record(store: AuditStore, by: Actor, now: UtcSeconds, act:
     schema: 'airlock-audit-entry/1',
     time: step > 0 && step <= clockStepSecondsMax ? head.time : now,
     act: act.act,
-    actor: await pseudonymOf(store, by.name),
+    actor: by === itself ? 'server' : await pseudonymOf(store, by.name),
     ...(act.function === undefined ? {} : { function: act.function }),
     ...(by.permission === undefined ? {} : { permission: by.permission }),
     subject: act.subject,

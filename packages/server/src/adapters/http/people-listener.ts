@@ -8,6 +8,7 @@ import swagger from '@fastify/swagger';
 import { Health, wireLimits } from '@airlock/protocol';
 import type { FastifyRequest } from 'fastify';
 import type { Context } from '../../app/context.ts';
+import { metricsText } from '../../app/metrics.ts';
 import { type Caller, demandPermission, identify } from '../../core/permissions.ts';
 import type { Logger } from '../logger.ts';
 import { sendFailure } from './failure.ts';
@@ -16,6 +17,7 @@ import { addAuditRoutes } from './people-audit.ts';
 import { addDeviceRoutes } from './people-devices.ts';
 import { addProductRoutes } from './people-products.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
+import { addQueueRoutes } from './people-queue.ts';
 import { type People, reasonOf } from './people.ts';
 
 export interface PeopleListenerOptions {
@@ -79,6 +81,15 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   addPublishingRoutes(people);
   addDeviceRoutes(people);
   addAuditRoutes(people);
+  addQueueRoutes(people);
+  app.get(
+    '/metrics',
+    { config: { permission: 'metrics:read' }, schema: { hide: true } },
+    async (_request, reply) => {
+      const { contentType, text } = await metricsText(context);
+      return reply.type(contentType).send(text);
+    },
+  );
   await app.ready();
   return app;
 }
