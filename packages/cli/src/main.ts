@@ -21,6 +21,7 @@ import { keyPlanCommands } from './commands/key-plan.ts';
 import { keysCommands } from './commands/keys.ts';
 import { policyCommands } from './commands/policy.ts';
 import { productCommands } from './commands/product.ts';
+import { queueCommands } from './commands/queue.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
 import { cliErrors, exitStatusOf } from './errors.ts';
@@ -41,6 +42,7 @@ export const commands: readonly CommandSpec[] = [
   deviceRecordCommand,
   ...releaseCommands,
   ...signCommands,
+  ...queueCommands,
   ...auditCommands,
   ...fleetCommands,
   ...joinCommands,
@@ -55,6 +57,7 @@ const groupSummaries: Readonly<Record<string, string>> = {
   root: 'what only the holders of a root can change',
   device: 'devices and their records',
   release: 'releases and their approvals',
+  proposal: 'roles on their way to their signatures',
   key: 'keys of people',
   audit: "the server's audit log, as this machine follows it",
   keys: 'keys of roots, roles and server: who holds them, and how they change',

@@ -110,11 +110,11 @@ export const ProposalPut = Type.Object(
 export type ProposalPut = Static<typeof ProposalPut>;
 
 /** A key that signs or may sign; who holds it stands in the policy, where the role is a function's. */
-export const Signatory = Type.Object(
+export const KeyHolder = Type.Object(
   { keyId: Sha256, holder: Type.Optional(Type.String()), name: Type.Optional(Type.String()) },
   strict,
 );
-export type Signatory = Static<typeof Signatory>;
+export type KeyHolder = Static<typeof KeyHolder>;
 
 /**
  * The state of one role. `open`: signatures are missing. `blocked`: signed by enough keys, but the repository as a
@@ -129,7 +129,7 @@ export const ProposalView = Type.Object(
     file: Type.String(),
     signedBy: Type.Array(Sha256),
     /** Keys that may sign and did not; `threshold` less `signedBy` of them are needed. */
-    missing: Type.Array(Signatory),
+    missing: Type.Array(KeyHolder),
     threshold: Type.Integer({ minimum: 1 }),
     problem: Type.Optional(ApiErrorBody),
     /** To be given back as If-Match when the proposal is replaced by another content. */

@@ -4,7 +4,7 @@
  * For finding and showing: what a signer relies on is verified on the signer's own machine.
  */
 import { Type, type Static } from 'typebox';
-import { Instant, ProposalView, RoleName, Signatory } from './management.ts';
+import { Instant, ProposalView, RoleName, KeyHolder } from './management.ts';
 import { type Alarm, alarms } from './role-terms.ts';
 import { Name, ReleaseVersion, Sha256, strict, Version } from './schemas.ts';
 
@@ -37,7 +37,7 @@ export const ReservationPut = Type.Object(
 export type ReservationPut = Static<typeof ReservationPut>;
 
 export const ReservationView = Type.Object(
-  { role: RoleName, version: Version, by: Signatory, until: Instant },
+  { role: RoleName, version: Version, by: KeyHolder, until: Instant },
   strict,
 );
 export type ReservationView = Static<typeof ReservationView>;
@@ -47,7 +47,7 @@ export const FunctionQueue = Type.Object(
   {
     function: Name,
     threshold: Type.Integer({ minimum: 1 }),
-    holders: Type.Array(Signatory),
+    holders: Type.Array(KeyHolder),
     proposal: Type.Optional(ProposalView),
     reservation: Type.Optional(ReservationView),
     /** Releases that the function does not approve yet, and for what it is asked: `class C`, `market us`, `release`. */

@@ -6,7 +6,8 @@ import { type CommandSpec, type Context, wholeNumber, reasonOption } from '../co
 import { readSmallFile } from '../files.ts';
 import { instant, plain, remainingText, table } from '../output.ts';
 import type { Device } from '../device-answers.ts';
-import type { Proposal, ServerApi } from '../server-api.ts';
+import type { Proposal, KeyHolder } from '../proposal-answers.ts';
+import type { ServerApi } from '../server-api.ts';
 import { tryVerify } from '../signer.ts';
 import { stop } from '../stop.ts';
 import { lastResult, stateWords } from './device.ts';
@@ -190,10 +191,16 @@ function roleRow(
 }
 
 function openLines({ product, open }: ProductStatus): string[] {
-  return open.map(({ role, version, signedBy, threshold, state, problem }) => {
-    const why = problem === undefined ? '' : `: ${problem}`;
+  return open.map(({ role, version, signedBy, threshold, state, problem, missing, until }) => {
+    const who =
+      state === 'open' ? `; missing one of ${missing.map(keyHolderText).join(', ')}; ends ${until}` : '';
+    const why = problem === undefined ? who : `: ${problem}`;
     return `${plain(`${product}: ${role} number ${version} is ${state}, signed by ${signedBy.length} of ${threshold}${why}`)}\n`;
   });
+}
+
+export function keyHolderText({ keyId, holder, name }: KeyHolder): string {
+  return name === undefined ? `key ${keyId.slice(0, 12)}` : `${name} <${holder ?? ''}>`;
 }
 
 function problemLines({ product, problems }: ProductStatus): string[] {

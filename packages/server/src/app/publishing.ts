@@ -4,7 +4,7 @@
  * Keeps true: role, snapshot and everything they need are written in one transaction, after the whole repository was
  * rehearsed with the device's own check; a proposal that cannot come into force yet says why and waits.
  */
-import type { Signatory } from '@airlock/protocol';
+import type { KeyHolder } from '@airlock/protocol';
 import { fail, ok, type Failure, type Result } from '@airlock/trust';
 import { type ImageRepository, viewOf } from '../core/files.ts';
 import {
@@ -26,7 +26,7 @@ import { recordPublished, recordSigning, type Signing } from './publishing-acts.
 import { loadImage, policyOf } from './repositories.ts';
 import { checkAcceptable, checkNeeds, checkNumber, checkTogether } from './proposal-checks.ts';
 import { checkReserved, endByTargets, endOverdue, endProposal } from './reservations.ts';
-import { signatoriesOf } from './signatories.ts';
+import { keyHoldersOf } from './key-holders.ts';
 import { takeStatements } from './statements.ts';
 
 /** Where a role stands after an act. */
@@ -38,7 +38,7 @@ export interface RoleStatus {
   readonly file: string;
   readonly signedBy: readonly string[];
   /** Keys that may sign and did not. */
-  readonly missing: readonly Signatory[];
+  readonly missing: readonly KeyHolder[];
   readonly threshold: number;
   readonly problem?: Failure;
   readonly etag: string;
@@ -203,7 +203,7 @@ export function statusOf(
   const counted = countIn(row, repository, changes);
   const state = after !== undefined ? 'published' : counted.enough ? 'blocked' : 'open';
   const delegators = delegatorsOf(row.role, repository, changes);
-  const signers = delegators.ok ? signatoriesOf(row.role, delegators.value, repository.policy) : [];
+  const signers = delegators.ok ? keyHoldersOf(row.role, delegators.value, repository.policy) : [];
   return {
     ...row,
     state,

@@ -1,5 +1,5 @@
 /** The signing queue of a product: proposals, reservations, releases that wait for a function, roles to be renewed. */
-import type { FunctionQueue, ReservationView, RoleTerm, Signatory } from '@airlock/protocol';
+import type { FunctionQueue, ReservationView, RoleTerm, KeyHolder } from '@airlock/protocol';
 import {
   fail,
   formatInstant,
@@ -20,7 +20,7 @@ import type { Context } from './context.ts';
 import { listProposals } from './proposals.ts';
 import type { RoleStatus } from './publishing.ts';
 import { loadImage } from './repositories.ts';
-import { signatory, signatoriesOf } from './signatories.ts';
+import { keyHolder, keyHoldersOf } from './key-holders.ts';
 
 /** Releases that are looked at, newest first: an older one that waits is told by what came after it. */
 const releasesLookedAtMax = 50;
@@ -61,7 +61,7 @@ export async function queueOf(context: Context, product: string): Promise<Result
     functions.push({
       function: name,
       threshold,
-      holders: signatoriesOf(name, [targets.file], published.policy),
+      holders: keyHoldersOf(name, [targets.file], published.policy),
       ...(proposal === undefined ? {} : { proposal }),
       ...(held === undefined ? {} : { reservation: reservationView(held, parsed.value) }),
       releases: waitingFor(name, published, parsed.value, waiting),
@@ -75,7 +75,7 @@ export function reservationView(
   { role, version, keyId, until }: ReservationRow,
   policy?: Policy,
 ): ReservationView {
-  const by: Signatory = signatory(keyId, policy?.holders ?? []);
+  const by: KeyHolder = keyHolder(keyId, policy?.holders ?? []);
   return { role, version, by, until: formatInstant(until) };
 }
 

@@ -31,7 +31,7 @@ import { type Actor, itself, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { missingIn } from './claims.ts';
 import { loadImage } from './repositories.ts';
-import { signatory } from './signatories.ts';
+import { keyHolder } from './key-holders.ts';
 
 export interface Reserving extends ReservationPut {
   readonly product: string;
@@ -129,7 +129,7 @@ async function nextFree(store: StoreParts, product: string, role: string, from: 
 
 function heldWords({ policy }: ImageRepository, { role, version, keyId, until }: ReservationRow): string {
   const parsed = policy === undefined ? undefined : parsePolicy(Buffer.from(policy.text));
-  const { name, holder } = signatory(keyId, parsed?.ok === true ? parsed.value.holders : []);
+  const { name, holder } = keyHolder(keyId, parsed?.ok === true ? parsed.value.holders : []);
   const who = name === undefined ? `key ${keyId.slice(0, 16)}` : `${name} <${holder ?? ''}>`;
   return `${who} is signing ${role} ${version} at this moment, until ${formatInstant(until)} at the latest; then look again`;
 }

@@ -1,20 +1,20 @@
 /** Who may sign a role: the keys that its delegators name, with the persons whom the policy names. For showing. */
-import type { Signatory } from '@airlock/protocol';
+import type { KeyHolder } from '@airlock/protocol';
 import { parsePolicy, type Policy, type PublicKey } from '@airlock/trust';
 import { type Document, viewOf } from '../core/files.ts';
 
-export function signatoriesOf(
+export function keyHoldersOf(
   role: string,
   delegators: readonly string[],
   policy: Document | undefined,
-): Signatory[] {
+): KeyHolder[] {
   const parsed = policy === undefined ? undefined : parsePolicy(Buffer.from(policy.text));
   const holders = parsed?.ok === true ? parsed.value.holders : [];
   const keys = new Set(delegators.flatMap((file) => keysFor(file, role)).map(({ keyId }) => keyId));
-  return [...keys].map((keyId) => signatory(keyId, holders));
+  return [...keys].map((keyId) => keyHolder(keyId, holders));
 }
 
-export function signatory(keyId: string, holders: Policy['holders']): Signatory {
+export function keyHolder(keyId: string, holders: Policy['holders']): KeyHolder {
   const held = holders.find((entry) => entry.keyId === keyId);
   return held === undefined ? { keyId } : { keyId, holder: held.holder, name: held.name };
 }
