@@ -1,0 +1,267 @@
+/**
+ * Two people approve two releases in the same function at the same moment, a hundred times: the real commands of two
+ * homes against a real server in this process, whose steps are mixed at random. The seed is printed.
+ *
+ * In every other round the server holds no lock between requests, as two servers on one store would: then only its
+ * transactions keep order. A person who is refused reads what is said and runs the command again.
+ */
+import assert from 'node:assert/strict';
+import crypto, { randomInt } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { readStatementUnverified } from '@airlock/audit';
+import { runAirlock } from '@airlock/cli';
+import { type RunningServer, readConfig, type ServerOptions, startServer } from '@airlock/server';
+import { readRole } from '@airlock/trust';
+import { cleanUp, removeAtEnd } from '../src/processes.ts';
+import { seededRandom } from '../src/random.ts';
+import { Company, product } from '../src/world/company.ts';
+import { manage } from './support/light-device.ts';
+
+const rounds = 100;
+const triesMax = 20;
+const seed = randomInt(2 ** 31);
+const random = seededRandom(seed);
+/** What a person may be told who was not alone. */
+const collisions = new Set([
+  'API_RESERVED',
+  'API_RACED',
+  'API_VERSION_USED',
+  'API_PRECONDITION',
+  'CLI_UNEXPECTED_CHANGE',
+  'CLI_PROPOSAL_VERSION',
+]);
+
+let folder = '';
+let company: Company;
+let server: RunningServer;
+const mixing = { locks: true };
+
+type Who = 'ada' | 'eve';
+const homeOf = (who: Who): string => (who === 'ada' ? company.home : join(folder, 'eve'));
+
+/** A key is opened some hundred times, a third of a second each by design: the same question gets the same answer. */
+function rememberDerivations(): void {
+  const { scryptSync } = crypto;
+  const known = new Map<string, Buffer>();
+  crypto.scryptSync = (password, salt, length, options) => {
+    const name = `${Buffer.from(String(password)).toString('hex')} ${Buffer.from(salt as Uint8Array).toString('hex')}`;
+    const found = known.get(name) ?? scryptSync(password, salt, length, options);
+    known.set(name, found);
+    return Buffer.from(found);
+  };
+  syncBuiltinESMExports();
+}
+
+async function pause(): Promise<void> {
+  for (let turn = random.below(6); turn > 0; turn -= 1) await setImmediate();
+}
+
+/** The same server, which lets others go first at random before each step on its store. */
+const mixed: ServerOptions['adapt'] = (context) => ({
+  ...context,
+  locks: {
+    run: async (name, act) => (mixing.locks ? await context.locks.run(name, act) : await act()),
+  },
+  store: {
+    ...context.store,
+    async transaction(work) {
+      await pause();
+      return await context.store.transaction(work);
+    },
+    async currentRoles(owner) {
+      await pause();
+      return await context.store.currentRoles(owner);
+    },
+    async proposal(name, role) {
+      await pause();
+      return await context.store.proposal(name, role);
+    },
+    async usedNumber(name, role, version) {
+      await pause();
+      return await context.store.usedNumber(name, role, version);
+    },
+    async reservation(name, role) {
+      await pause();
+      return await context.store.reservation(name, role);
+    },
+  },
+});
+
+interface Said {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(who: Who, args: readonly string[]): Promise<Said> {
+  const said = { out: '', err: '' };
+  const status = await runAirlock(
+    [...args, '--home', homeOf(who), '--passphrase-file', company.passphraseFile, '--json'],
+    {
+      cwd: folder,
+      env: {},
+      out: (text) => void (said.out += text),
+      err: (text) => void (said.err += text),
+      bars: false,
+      now: () => Math.floor(Date.now() / 1000),
+    },
+  );
+  return { status, ...said };
+}
+
+before(async () => {
+  rememberDerivations();
+  folder = mkdtempSync(join(tmpdir(), 'airlock-at-once-'));
+  removeAtEnd(folder);
+  company = new Company(folder);
+  await company.airlock(
+    [
+      [
+        'init',
+        '--demo',
+        '--product',
+        product,
+        '--class',
+        'C',
+        '--market',
+        'us',
+        '--udi',
+        '(01)00844588003288',
+      ],
+      ['--function', 'engineering=Bo Lind <bo>', '--function', 'quality=Ada Quill <ada>'],
+      ['--function', 'quality=Eve Roth <eve>', '--minimum', 'C=engineering,quality', '--minimum', 'us='],
+    ].flat(),
+  );
+  const config = await readConfig(join(company.home, 'server', 'config.json'));
+  assert.ok(config.ok);
+  const quiet = { info: () => undefined, error: () => undefined };
+  const started = await startServer(config.value, { adapt: mixed, logger: quiet });
+  assert.ok(started.ok, JSON.stringify(started));
+  server = started.value;
+  const keys = readdirSync(join(company.home, 'keys')).filter((name) => name.includes('quality'));
+  assert.equal(keys.length, 2);
+  const { apiUrl } = company.paths();
+  const joined = await run('eve', [
+    ...['join', apiUrl, '--authority', `${company.home}/tls/server-authority.pem`],
+    ...['--token-file', `${company.home}/token`],
+    ...keys.flatMap((name) => ['--key', join(company.home, 'keys', name)]),
+  ]);
+  assert.equal(joined.status, 0, joined.err);
+  const root = `${company.home}/products/${product}/1.root.json`;
+  const pinned = await run('eve', ['policy', 'show', product, '--root', root]);
+  assert.equal(pinned.status, 0, pinned.err);
+  writeFileSync(join(folder, 'image'), 'an image');
+});
+after(async () => {
+  await server.close();
+  cleanUp();
+});
+
+const codeIn = (err: string): string => /"code":"([A-Z_]+)"/.exec(err)?.[1] ?? err;
+
+const releaseArgs = (version: number): string[] =>
+  [
+    ['release', 'create', product, String(version), '--name', `v${version}`, '--compat', 'hw:rev2'],
+    ['--image', 'rootfs=image', '--change-record', `CR-${version}`, '--impact', 'none', '--author', 'cy'],
+    ['--regulatory', 'letter to file', '--regulatory-reference', 'RA-1'],
+  ].flat();
+
+/** Everything that a person was shown of what the signature changes, as `Approves release 5`. */
+function shownActs(err: string): string[] {
+  const [, shown = ''] = /This signature changes:\n(.*)Then quality approves/s.exec(err) ?? [];
+  return shown.match(/(?:Approves|Withdraws|Changes the manifest of) release \d+/g) ?? [];
+}
+
+/** Runs the command until it is done, as a person does who reads what is said. Answers what got in the way. */
+async function approve(who: Who, version: number): Promise<string[]> {
+  const met: string[] = [];
+  let number: string | undefined;
+  for (let turn = 0; turn < triesMax; turn += 1) {
+    await pause();
+    const said = await run(who, [
+      ...['release', 'approve', product, String(version), '--as', 'quality', '--holder', who, '--yes'],
+      ...(number === undefined ? [] : ['--number', number]),
+    ]);
+    assert.ok(
+      shownActs(said.err).every((act) => act === `Approves release ${version}`),
+      said.err,
+    );
+    if (said.status === 0) return met;
+    const code = codeIn(said.err);
+    // The answer to the request was lost in a race that it won in the end.
+    if (code === 'CLI_APPROVED_ALREADY') return met;
+    assert.ok(collisions.has(code), `seed ${seed}: ${said.err}`);
+    met.push(code);
+    number = /the next number is (\d+)/.exec(said.err)?.[1];
+  }
+  assert.fail(`seed ${seed}: ${who} was refused ${triesMax} times: ${met.join(' ')}`);
+}
+
+/** Every signature that was ever made: its statement was kept before it left the machine. */
+function signed(who: Who) {
+  const path = join(homeOf(who), 'statements');
+  return readdirSync(path).map((name) => {
+    const statement = readStatementUnverified(readFileSync(join(path, name)));
+    assert.ok(statement.ok);
+    return { ...statement.value, who };
+  });
+}
+
+async function published(version: number): Promise<number[] | undefined> {
+  const { status, body } = await manage(company, 'GET', `/products/${product}/tuf/${version}.quality.json`);
+  if (status === 404) return undefined;
+  const view = readRole(Buffer.from(body));
+  assert.ok(view.ok && view.value.kind === 'function');
+  return view.value.releases.map((entry) => entry.version).toSorted((a, b) => a - b);
+}
+
+test('TEST-OTA-1270 REQ-OTA-POL-10, REQ-OTA-POL-04, REQ-OTA-OPS-03: two people approve two releases in the same function at the same moment, 100 times at random: nothing is lost, nothing signed that was not shown, no number signed twice', async (t) => {
+  t.diagnostic(`seed ${seed}`);
+  const met: string[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    mixing.locks = round % 2 === 0;
+    const [first, second] = [2 * round + 1, 2 * round + 2];
+    for (const version of [first, second]) {
+      const made = await run('ada', releaseArgs(version));
+      assert.equal(made.status, 0, made.err);
+    }
+    const got = await Promise.all([approve('ada', first), approve('eve', second)]);
+    met.push(...got.flat());
+  }
+  const counts = [...collisions].map((code) => `${code} ${met.filter((one) => one === code).length}`);
+  t.diagnostic(`refused: ${counts.join(', ')}`);
+  assert.ok(met.length >= rounds / 4, `hardly ever at the same moment: ${counts.join(', ')}`);
+
+  const all = [...signed('ada'), ...signed('eve')];
+  const contents = new Map<number, string>();
+  for (const { roleVersion, signedSha256, release, who } of all) {
+    const before = contents.get(roleVersion);
+    assert.ok(before === undefined, `seed ${seed}: number ${roleVersion} was signed twice`);
+    contents.set(roleVersion, signedSha256);
+    // Ada's releases have odd numbers, Eve's even ones: nobody signed the other's.
+    assert.equal((release?.version ?? 0) % 2, who === 'ada' ? 1 : 0, `seed ${seed}`);
+  }
+  const highest = Math.max(...contents.keys());
+  let list = (await published(1)) ?? [];
+  for (let version = 2; version <= highest; version += 1) {
+    const next = await published(version);
+    if (next === undefined) continue;
+    const said = all.find(({ roleVersion }) => roleVersion === version);
+    assert.deepEqual(
+      next,
+      [...list, said?.release?.version ?? 0].toSorted((a, b) => a - b),
+      `seed ${seed}`,
+    );
+    list = next;
+  }
+  assert.deepEqual(
+    list,
+    Array.from({ length: 2 * rounds }, (_, at) => at + 1),
+    `seed ${seed}: something is lost`,
+  );
+});
