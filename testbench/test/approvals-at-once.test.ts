@@ -58,7 +58,8 @@ function rememberDerivations(): void {
   const { scryptSync } = crypto;
   const known = new Map<string, Buffer>();
   crypto.scryptSync = (password, salt, length, options) => {
-    const name = `${Buffer.from(String(password)).toString('hex')} ${Buffer.from(salt as Uint8Array).toString('hex')}`;
+    assert.ok(typeof password === 'string' && salt instanceof Uint8Array);
+    const name = `${password} ${Buffer.from(salt).toString('hex')}`;
     const found = known.get(name) ?? scryptSync(password, salt, length, options);
     known.set(name, found);
     return Buffer.from(found);
@@ -160,11 +161,14 @@ before(async () => {
   );
   assert.equal(keys.length, 2 * functions.length);
   const { apiUrl } = company.paths();
-  const joined = await run('eve', [
-    ...['join', apiUrl, '--authority', `${company.home}/tls/server-authority.pem`],
-    ...['--token-file', `${company.home}/token`],
-    ...keys.flatMap((name) => ['--key', join(company.home, 'keys', name)]),
-  ]);
+  const joined = await run(
+    'eve',
+    [
+      ['join', apiUrl, '--authority', `${company.home}/tls/server-authority.pem`],
+      ['--token-file', `${company.home}/token`],
+      ...keys.map((name) => ['--key', join(company.home, 'keys', name)]),
+    ].flat(),
+  );
   assert.equal(joined.status, 0, joined.err);
   const root = `${company.home}/products/${product}/1.root.json`;
   const pinned = await run('eve', ['policy', 'show', product, '--root', root]);
@@ -183,22 +187,14 @@ const image = Buffer.from('an image');
 /** The first by its command, which uploads the image; the others name the same one. */
 async function makeRelease(version: number): Promise<void> {
   if (version === 1) {
-    const made = await run('ada', [
-      ...[
-        'release',
-        'create',
-        product,
-        '1',
-        '--name',
-        'v1',
-        '--compat',
-        'hw:rev2',
-        '--image',
-        'rootfs=image',
-      ],
-      ...['--change-record', 'CR-1', '--impact', 'none', '--author', 'cy'],
-      ...['--regulatory', 'letter to file', '--regulatory-reference', 'RA-1'],
-    ]);
+    const made = await run(
+      'ada',
+      [
+        ['release', 'create', product, '1', '--name', 'v1', '--compat', 'hw:rev2'],
+        ['--image', 'rootfs=image', '--change-record', 'CR-1', '--impact', 'none', '--author', 'cy'],
+        ['--regulatory', 'letter to file', '--regulatory-reference', 'RA-1'],
+      ].flat(),
+    );
     assert.equal(made.status, 0, made.err);
     return;
   }
@@ -221,11 +217,9 @@ async function approve(who: Who, name: FunctionName, version: number): Promise<s
   let number: string | undefined;
   for (let turn = 0; turn < triesMax; turn += 1) {
     await pause(startTurnsMax);
-    const said = await run(who, [
-      ...['release', 'approve', product, String(version), '--as', name, '--holder', holderOf(who, name)],
-      '--yes',
-      ...(number === undefined ? [] : ['--number', number]),
-    ]);
+    const words = ['release', 'approve', product, String(version), '--as', name, '--yes'];
+    const named = number === undefined ? [] : ['--number', number];
+    const said = await run(who, [...words, '--holder', holderOf(who, name), ...named]);
     assert.ok(
       shownActs(said.err).every((act) => act === `Approves release ${version}`),
       said.err,
@@ -238,7 +232,7 @@ async function approve(who: Who, name: FunctionName, version: number): Promise<s
     met.push(code);
     number = /the next number is (\d+)/.exec(said.err)?.[1];
   }
-  assert.fail(`seed ${seed}: ${who} was refused ${triesMax} times: ${met.join(' ')}`);
+  throw new Error(`seed ${seed}: ${who} was refused ${triesMax} times: ${met.join(' ')}`);
 }
 
 /** Every signature that was ever made: its statement was kept before it left the machine. */
@@ -308,3 +302,82 @@ async function checkFunction(name: FunctionName, own: ReturnType<typeof signed>)
   );
   assert.deepEqual(list, expected, `seed ${seed}: ${name} lost something`);
 }
+
+interface QueueSaid {
+  readonly products: readonly {
+    readonly unverified: string | null;
+    readonly functions: readonly {
+      readonly function: string;
+      readonly proposal?: {
+        readonly verified: boolean;
+        readonly number: number;
+        readonly changes: readonly string[];
+        readonly signedBy: readonly { holder: string }[];
+        readonly missing: readonly { holder: string }[];
+        readonly needed: number;
+      };
+      readonly releases: readonly { version: number }[];
+      readonly term: { readonly due: boolean };
+    }[];
+  }[];
+}
+
+async function well(who: Who, args: readonly string[]): Promise<Said> {
+  const said = await run(who, args);
+  assert.equal(said.status, 0, said.err);
+  return said;
+}
+
+async function queueOf(who: Who) {
+  const said = await well(who, ['queue', product, '--as', 'quality']);
+  const [found] = (JSON.parse(said.out) as QueueSaid).products;
+  assert.ok(found?.unverified === null);
+  const [quality] = found.functions;
+  assert.ok(quality !== undefined && found.functions.length === 1);
+  return quality;
+}
+
+test('TEST-OTA-1273 REQ-OTA-POL-10, REQ-OTA-POL-04, REQ-OTA-OPS-01: airlock queue, for a function whose threshold was raised: the other sees what the proposal does, who signed, who is missing; taken away, its number is skipped only by who names it', async () => {
+  mixing.locks = true;
+  const version = 2 * rounds + 1;
+  await makeRelease(version);
+  const file = join(folder, 'threshold.json');
+  const args = ['policy', 'set', product, file, '--threshold', 'quality=2', '--reason', 'two pairs of eyes'];
+  await well('ada', args);
+  await well('ada', ['keys', 'ceremony', 'sign', file, '--yes']);
+  await well('ada', ['keys', 'ceremony', 'finish', file]);
+  assert.equal((await queueOf('eve')).releases[0]?.version, version, 'the newest that waits');
+  const approveAs = (who: Who, more: readonly string[] = []) => {
+    const act = ['release', 'approve', product, String(version), '--as', 'quality', '--yes'];
+    return run(who, [...act, '--holder', holderOf(who, 'quality'), ...more]);
+  };
+  assert.equal((await approveAs('ada')).status, 0);
+  const { proposal, term } = await queueOf('eve');
+  assert.equal(term.due, false);
+  assert.ok(proposal?.verified === true);
+  assert.ok(proposal.changes.some((words) => words.startsWith(`Approves release ${version}: `)));
+  assert.deepEqual(
+    proposal.signedBy.map(({ holder }) => holder),
+    ['ada-quality'],
+  );
+  assert.deepEqual([proposal.missing.map(({ holder }) => holder), proposal.needed], [['eve-quality'], 1]);
+  const status = await well('ada', ['status']);
+  assert.match(status.out, /"renewFrom": "[0-9TZ:-]+",\s+"due": false/);
+
+  const blank = await run('eve', ['proposal', 'remove', product, 'quality', '--reason', ' ']);
+  assert.match(blank.err, /CLI_USAGE/);
+  await well('eve', ['proposal', 'remove', product, 'quality', '--reason', 'wrong release']);
+  const gone = await run('eve', ['proposal', 'remove', product, 'quality', '--reason', 'again']);
+  assert.match(gone.err, /CLI_NO_PROPOSAL/);
+  assert.equal((await queueOf('ada')).proposal, undefined);
+  // Ada's machine knows the number that she signed; Eve's is told of it and takes none unasked.
+  const unaware = await approveAs('eve');
+  assert.match(unaware.err, /API_VERSION_USED.*the next number is/);
+  assert.equal((await approveAs('ada')).status, 0);
+  const skipped = await approveAs('eve');
+  assert.match(skipped.err, /CLI_PROPOSAL_VERSION/);
+  const named = String(proposal.number + 1);
+  const done = await approveAs('eve', ['--number', named]);
+  assert.equal(done.status, 0, done.err);
+  assert.match(done.out, /"state": "published"/);
+});

@@ -213,13 +213,13 @@ test('TEST-OTA-1254 REQ-OTA-POL-10: a hostile server offers one line more, one l
   await desk.run('audit', 'show', 'pump');
   for (const { what, argv, offer: offered, code, shows } of matrix) {
     offer(desk, offered(held(desk).releases, line(desk, 6)));
-    const before = await desk.hashHome();
+    const hash = await desk.hashHome();
     const sent = desk.server.requests.length;
     const outcome = await desk.run(...argv, '--yes');
     assert.equal(outcome.status, 1, what);
     assert.match(outcome.err, new RegExp(`airlock: ${code}: `), what);
     assert.match(outcome.err, shows, what);
-    assert.equal(await desk.hashHome(), before, what);
+    assert.equal(await desk.hashHome(), hash, what);
     const calls = desk.server.requests.slice(sent);
     assert.ok(
       calls.every((call) => call.startsWith('GET ')),
@@ -248,7 +248,7 @@ test('TEST-OTA-1255 REQ-OTA-POL-10: what is nothing but the act, offered by the 
 test('TEST-OTA-1256 REQ-OTA-POL-10: a server that gives the number to somebody else, or says that it is used: nothing is signed, no number is burnt; its yes binds the content that is signed', async (t) => {
   const desk = await begin(t);
   await desk.run('audit', 'show', 'pump');
-  const before = await desk.hashHome();
+  const hash = await desk.hashHome();
   desk.server.onReservation = () => ({
     status: 409,
     code: 'API_RESERVED',
@@ -256,7 +256,7 @@ test('TEST-OTA-1256 REQ-OTA-POL-10: a server that gives the number to somebody e
   });
   const taken = await desk.run(...approve, '--yes');
   assert.deepEqual([taken.status, /API_RESERVED: Eve Roth/.test(taken.err)], [1, true], taken.err);
-  assert.equal(await desk.hashHome(), before);
+  assert.equal(await desk.hashHome(), hash);
   assert.equal(held(desk).version, 3);
   desk.server.onReservation = () => undefined;
   const own = await desk.run(...approve, '--number', '9', '--yes');

@@ -78,7 +78,7 @@ export const apiCodes = {
     summary: 'Somebody else is signing this role: a proposal is open, or a number was reserved a moment ago.',
     remedy:
       'Sign the open proposal, or wait until it ended or was taken away; airlock queue shows whose it is.',
-    decidedIn: 'packages/server/src/app/reservations.ts#reserve',
+    decidedIn: 'packages/server/src/app/reservations.ts#checkFree',
     httpStatus: 409,
   },
   API_NOT_OFFLINE: {
