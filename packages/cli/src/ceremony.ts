@@ -281,6 +281,7 @@ export async function publishCeremony(context: Context, api: ServerApi, opened: 
 /**
  * In an order in which each file can be counted, and none comes into force before those that it must come with:
  * `targets` and functions wait for a root whose online keys are new, unless the root itself names the keys of targets.
+ * A root with a new minimum goes first as well: a policy is judged against it, and it waits for one that meets it.
  */
 async function publishImage(api: ServerApi, product: string, { file, on, inForce }: Opened): Promise<void> {
   if (file.policy !== undefined) {
@@ -288,7 +289,8 @@ async function publishImage(api: ServerApi, product: string, { file, on, inForce
     await api.putPolicy(product, sha256Hex(bytes), bytes, file.reason);
   }
   const names = Object.keys(file.files).filter((role) => role !== 'root' && role !== 'targets');
-  const rootFirst = file.act.keys.some(({ role }) => role === 'targets');
+  const newKeys = file.act.keys.some(({ role }) => role === 'targets');
+  const rootFirst = newKeys || file.act.minimum !== undefined;
   const order = rootFirst ? ['root', 'targets', ...names] : ['targets', ...names, 'root'];
   const proposals = await api.proposals(product);
   for (const role of order) {

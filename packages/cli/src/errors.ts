@@ -216,6 +216,11 @@ export const cliErrors = {
     remedy: 'Nothing to do.',
     decidedIn: 'packages/cli/src/commands/fleet.ts#runUnassign',
   },
+  CLI_NO_PROPOSAL: {
+    summary: 'The role has no open proposal.',
+    remedy: 'airlock queue shows those that are open.',
+    decidedIn: 'packages/cli/src/commands/queue.ts#runRemove',
+  },
   CLI_APPROVED_ALREADY: {
     summary: 'The function approves this release already.',
     remedy: "Nothing to do; to extend the role's life use airlock renew.",

@@ -21,7 +21,9 @@ import { joinCommands } from './commands/join.ts';
 import { keyPlanCommands } from './commands/key-plan.ts';
 import { keysCommands } from './commands/keys.ts';
 import { loginCommands } from './commands/login.ts';
+import { policyCommands } from './commands/policy.ts';
 import { productCommands } from './commands/product.ts';
+import { queueCommands } from './commands/queue.ts';
 import { releaseCommands } from './commands/release.ts';
 import { signCommands } from './commands/sign.ts';
 import { userCommands } from './commands/user.ts';
@@ -38,10 +40,12 @@ const exitFault = 70;
 export const commands: readonly CommandSpec[] = [
   ...homeCommands,
   ...productCommands,
+  ...policyCommands,
   ...deviceCommands,
   deviceRecordCommand,
   ...releaseCommands,
   ...signCommands,
+  ...queueCommands,
   ...auditCommands,
   ...fleetCommands,
   ...joinCommands,
@@ -56,8 +60,10 @@ export const commands: readonly CommandSpec[] = [
 const groupSummaries: Readonly<Record<string, string>> = {
   product: 'products, their roles and functions',
   policy: 'who must approve',
+  root: 'what only the holders of a root can change',
   device: 'devices and their records',
   release: 'releases and their approvals',
+  proposal: 'roles on their way to their signatures',
   key: 'keys of people',
   audit: "the server's audit log, as this machine follows it",
   user: 'users of the server, and what they may do',

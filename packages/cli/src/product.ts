@@ -7,6 +7,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import type { LogIdentity } from '@airlock/audit';
+import { roleLifeSeconds } from '@airlock/protocol';
 import {
   draftFunction,
   draftRoot,
@@ -24,17 +25,11 @@ import {
   type UtcSeconds,
 } from '@airlock/trust';
 import type { Company } from './core/company.ts';
-import { functionLifeSeconds } from './core/signing.ts';
 import { type NewFile, publicMode, readSmallFile, readTextFile } from './files.ts';
 import { type Home, type ProductSettings, pretty } from './home.ts';
 import type { KeyRing, KeyType, NewKey, StoredKey } from './keys.ts';
 import type { ServerApi } from './server-api.ts';
 import { need, stop } from './stop.ts';
-
-const daySeconds = 24 * 3600;
-/** DESIGN "Expiry". */
-export const rootLifeSeconds = 365 * daySeconds;
-export const targetsLifeSeconds = 180 * daySeconds;
 
 /** So many keys, of which so many sign. */
 export interface Quorum {
@@ -119,7 +114,7 @@ export async function makeProduct(home: Home, ring: KeyRing, input: ProductInput
       repository: 'image',
       product,
       version: 1,
-      expires: now + rootLifeSeconds,
+      expires: now + roleLifeSeconds('root', false),
       roles: {
         root: quorumOf(root, input.root.threshold),
         targets: quorumOf(targets, input.targets.threshold),
@@ -136,7 +131,7 @@ export async function makeProduct(home: Home, ring: KeyRing, input: ProductInput
     draftTargets({
       product,
       version: 1,
-      expires: now + targetsLifeSeconds,
+      expires: now + roleLifeSeconds('targets', false),
       functions: functions.map(({ name, threshold, holders }) => ({
         name,
         threshold,
@@ -238,7 +233,7 @@ async function emptyRole(
 ): Promise<Uint8Array | undefined> {
   const here = held.holders.filter(({ key }) => !('publicOnly' in key));
   if (here.length < held.threshold) return undefined;
-  const life = functionLifeSeconds(input.safetyClass === 'C');
+  const life = roleLifeSeconds('function', input.safetyClass === 'C');
   const draft = draftFunction({
     product: input.product,
     function: held.name,

@@ -27,23 +27,13 @@ import {
 } from './device-answers.ts';
 import type { Reader } from './fields.ts';
 import { PeopleApi } from './people-api.ts';
+import { type Proposal, readProposal } from './proposal-answers.ts';
+import { QueueApi } from './queue-api.ts';
 
 const base = '/api/v1';
 const part = encodeURIComponent;
 /** Rows of one page: what the server gives at most. */
 const pageRows = wireLimits.pageRowsMax;
-
-/** An open, blocked or published proposal for one role. */
-export interface Proposal {
-  readonly role: string;
-  readonly state: 'open' | 'blocked' | 'published';
-  readonly version: number;
-  readonly file: string;
-  readonly signedBy: readonly string[];
-  readonly threshold: number;
-  readonly problem?: string;
-  readonly etag: string;
-}
 
 export interface Release {
   readonly version: number;
@@ -66,19 +56,6 @@ export interface Product {
   readonly missing: readonly string[];
   /** What single devices claim to hold, such as `quality 7 (pump-1, alone)`; those dismissed are left out. */
   readonly suspicions: readonly string[];
-}
-
-function readProposal(reader: Reader): Proposal {
-  return {
-    role: reader.at('role').text(),
-    state: reader.at('state').choice(['open', 'blocked', 'published']),
-    version: reader.at('version').integer(1),
-    file: reader.at('file').text(),
-    signedBy: reader.at('signedBy').texts(),
-    threshold: reader.at('threshold').integer(1),
-    ...optional('problem', reader.optional('problem')?.at('message').text()),
-    etag: reader.at('etag').text(),
-  };
 }
 
 function readRelease(reader: Reader): Release {
@@ -117,11 +94,13 @@ export class ServerApi {
   readonly #api: Api;
   readonly audit: AuditApi;
   readonly people: PeopleApi;
+  readonly queue: QueueApi;
 
   constructor(api: Api) {
     this.#api = api;
     this.audit = new AuditApi(api);
     this.people = new PeopleApi(api);
+    this.queue = new QueueApi(api);
   }
 
   close(): void {

@@ -6,14 +6,14 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { permissionsOf, type UserRole } from '@airlock/protocol';
+import { permissionsOf, roleLifeSeconds, type UserRole } from '@airlock/protocol';
 import { draftRoot, signDraft, type UtcSeconds } from '@airlock/trust';
 import { type Identity, makeAuthority, makeServerCertificate, privateKeyPem } from './certificates.ts';
 import { makeFolder, type NewFile, publicMode, secretMode, writeFileAtomic, writeNewFiles } from './files.ts';
 import { type Home, type HomeSettings, pretty } from './home.ts';
 import type { KeyRing, KeyType } from './keys.ts';
 import { directorOnlineKeys } from './online-keys.ts';
-import { makeKeys, type Quorum, quorumOf, rootLifeSeconds } from './product.ts';
+import { makeKeys, type Quorum, quorumOf } from './product.ts';
 import { askServerProgram } from './server-program.ts';
 import { stop, systemCode } from './stop.ts';
 
@@ -146,7 +146,7 @@ async function makeDirector(home: Home, ring: KeyRing, configFile: string, input
   const draft = draftRoot({
     repository: 'director',
     version: 1,
-    expires: input.now + rootLifeSeconds,
+    expires: input.now + roleLifeSeconds('root', false),
     roles: { root: quorumOf(keys, input.director.threshold), ...online },
   });
   const bytes = signDraft(

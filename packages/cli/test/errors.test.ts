@@ -270,7 +270,7 @@ test('TEST-OTA-528 REQ-OTA-OPS-01: init, a port is taken, a passphrase differs, 
 
 test('TEST-OTA-529 REQ-OTA-OPS-01: every command, asked for help: it has a summary, an example that names it, and its options', async () => {
   for (const spec of commands) {
-    const words = spec.usage.split(' ').filter((word) => !word.startsWith('<'));
+    const words = spec.usage.split(' ').filter((word) => !/^[<[]/.test(word));
     let out = '';
     const io = {
       cwd: '/',

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { alarmOf } from '../src/core/alarms.ts';
+import { alarmOf } from '@airlock/protocol';
+
 import { decisionsLeft } from '../src/device.ts';
 import { Home } from '../src/home.ts';
 import type { CliIo } from '../src/io.ts';

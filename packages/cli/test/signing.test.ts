@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
+import { roleLifeSeconds } from '@airlock/protocol';
 import {
   draftFunction,
   draftTargets,
@@ -12,10 +13,10 @@ import {
   signerFrom,
 } from '@airlock/trust';
 import fc from 'fast-check';
-import { type Act, functionLifeSeconds, planSignature, type SigningInput } from '../src/core/signing.ts';
+import { type Act, planSignature, type SigningInput } from '../src/core/signing.ts';
 
 const now = 1_800_000_000;
-const life = functionLifeSeconds(true);
+const life = roleLifeSeconds('quality', true);
 const hash = (letter: string) => letter.repeat(64);
 const mine = signerFrom(generateKeyPairSync('ed25519').privateKey);
 const colleague = signerFrom(generateKeyPairSync('ed25519').privateKey);

@@ -224,12 +224,11 @@ test('TEST-OTA-1181 REQ-OTA-POL-08, REQ-OTA-POL-04: class C that is no demo, pas
   assert.equal(statementsAt(desk).length, 2);
 });
 
-test('TEST-OTA-1182 REQ-OTA-POL-08, REQ-OTA-POL-09: a product of class A whose policy adds class C, no demo, passphrase from a file: refused as for class C', async (t) => {
+test('TEST-OTA-1182 REQ-OTA-POL-08, REQ-OTA-POL-09: a product of class A whose minimum and policy know class C as well, no demo, passphrase from a file: refused as for class C', async (t) => {
   const mixed = await makeCompany({
     demo: false,
     safetyClass: 'A',
-    minimum: ['A=engineering,quality', 'us='],
-    policy: ['C=engineering,quality'],
+    minimum: ['A=engineering,quality', 'C=engineering,quality', 'us='],
   });
   t.after(async () => await removeCompany(mixed));
   const desk = await sitDown(t, mixed);

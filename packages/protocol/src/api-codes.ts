@@ -153,7 +153,14 @@ export const apiCodes = {
   API_VERSION_USED: {
     summary: 'The version number was used before, or is not the next one.',
     remedy: 'Take the next higher number.',
-    decidedIn: 'packages/server/src/app/publishing.ts#checkNumber',
+    decidedIn: 'packages/server/src/app/proposal-checks.ts#checkNumber',
+    httpStatus: 409,
+  },
+  API_RESERVED: {
+    summary: 'Somebody else is signing this role: a proposal is open, or a number was reserved a moment ago.',
+    remedy:
+      'Sign the open proposal, or wait until it ended or was taken away; airlock queue shows whose it is.',
+    decidedIn: 'packages/server/src/app/reservations.ts#checkFree',
     httpStatus: 409,
   },
   API_NOT_OFFLINE: {
@@ -165,7 +172,7 @@ export const apiCodes = {
   API_MISSING_FILE: {
     summary: 'The request refers to a file that was not uploaded.',
     remedy: 'Upload the file named first.',
-    decidedIn: 'packages/server/src/app/publishing.ts#checkNeeds',
+    decidedIn: 'packages/server/src/app/proposal-checks.ts#checkNeeds',
     httpStatus: 409,
   },
   API_STATEMENT: {

@@ -7,6 +7,8 @@ export * from './schemas.ts';
 export * from './management.ts';
 export * from './permissions.ts';
 export * from './people.ts';
+export * from './queue.ts';
+export * from './role-terms.ts';
 export * from './audit.ts';
 export { apiCodes, type ApiCode } from './api-codes.ts';
 export * from './service.ts';

@@ -43,6 +43,13 @@ export const wireLimits = {
   certificateCharactersMax: 8_000,
   /** Names of people, references, reasons: one line. */
   lineCharactersMax: 256,
+  /**
+   * Two weeks for all signatures of one proposal: a colleague's holiday, and still half of the last third of a role of
+   * class C (30 days), so that a renewal that was missed can be begun anew.
+   */
+  proposalSecondsMax: 14 * 86_400,
+  /** From the reservation of a number to its signature: a token's own confirmation, no person's thought. */
+  reservationSecondsMax: 120,
   /** Rows in one page of any list. */
   pageRowsMax: 500,
   pageRowsDefault: 100,

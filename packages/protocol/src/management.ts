@@ -20,7 +20,7 @@ import {
   Version,
 } from './schemas.ts';
 
-const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
+export const Instant = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$' });
 /** A role file: root, targets, or a function's. */
 export const RoleFileText = Type.String({ minLength: 2, maxLength: 256_000 });
 export const RoleName = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' });
@@ -94,6 +94,13 @@ export const ProposalPut = Type.Object(
 );
 export type ProposalPut = Static<typeof ProposalPut>;
 
+/** A key that signs or may sign; who holds it stands in the policy, where the role is a function's. */
+export const KeyHolder = Type.Object(
+  { keyId: Sha256, holder: Type.Optional(Type.String()), name: Type.Optional(Type.String()) },
+  strict,
+);
+export type KeyHolder = Static<typeof KeyHolder>;
+
 /**
  * The state of one role. `open`: signatures are missing. `blocked`: signed by enough keys, but the repository as a
  * whole would be refused by devices (`problem`), for instance until another role follows. `published`: in force.
@@ -106,12 +113,16 @@ export const ProposalView = Type.Object(
     version: Version,
     file: Type.String(),
     signedBy: Type.Array(Sha256),
+    /** Keys that may sign and did not; `threshold` less `signedBy` of them are needed. */
+    missing: Type.Array(KeyHolder),
     threshold: Type.Integer({ minimum: 1 }),
     problem: Type.Optional(ApiErrorBody),
     /** To be given back as If-Match when the proposal is replaced by another content. */
     etag: Type.String(),
     proposedBy: Line,
     proposed: Instant,
+    /** When an open proposal ends by itself, and its signatures with it. */
+    until: Instant,
   },
   strict,
 );

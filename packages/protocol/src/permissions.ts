@@ -16,6 +16,7 @@ export const permissions = {
   'devices:read': 'see devices, assignments, reports and logs',
   'devices:write': 'register and revoke devices and replace their records',
   'assignments:write': 'assign releases to devices and take assignments back',
+  'metrics:read': 'read the metrics',
   'audit:read': 'read the entries of the audit log',
   'recovery:write': 'hand back files that a restored server lost, or dismiss a suspicion',
   'users:read': 'see users, their roles and their API tokens',
@@ -44,12 +45,12 @@ export const userRoles = {
   },
   operator: {
     does: 'assigns releases and looks after the fleet and the server',
-    may: ['products:read', 'devices:read', 'assignments:write', 'recovery:write'],
+    may: ['products:read', 'devices:read', 'assignments:write', 'recovery:write', 'metrics:read'],
   },
   registrar: { does: 'registers devices', may: ['products:read', 'devices:read', 'devices:write'] },
   auditor: {
     does: 'reads everything, changes nothing',
-    may: ['products:read', 'devices:read', 'audit:read', 'users:read'],
+    may: ['products:read', 'devices:read', 'audit:read', 'metrics:read', 'users:read'],
   },
   viewer: { does: 'sees products and devices', may: ['products:read', 'devices:read'] },
 } as const satisfies Readonly<Record<string, { readonly does: string; readonly may: readonly Permission[] }>>;

@@ -19,6 +19,7 @@ import { createLogger, type Logger } from './adapters/logger.ts';
 import { openStore } from './adapters/sqlite/database.ts';
 import type { Context } from './app/context.ts';
 import { flushSeen, renewDue } from './app/renewal.ts';
+import { endAllOverdue } from './app/reservations.ts';
 import { auditKeysIn, auditKeysNow, auditSigners, beginLog } from './audit-keys.ts';
 import { readPassphrase, readText, type ServerConfig } from './config.ts';
 import { readProvider } from './config-provider.ts';
@@ -251,7 +252,10 @@ function startTimers(context: Context, logger: Logger): () => Promise<void> {
     timer.unref();
     return { timer, turn };
   };
-  const renewal = every(renewalMs, async () => await renewDue(context, report));
+  const renewal = every(renewalMs, async () => {
+    await renewDue(context, report);
+    await endAllOverdue(context, report);
+  });
   const seen = every(seenMs, async () => await flushSeen(context));
   // At start: a server that was off for a week has expired snapshots.
   renewal.turn();

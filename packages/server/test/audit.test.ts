@@ -226,6 +226,19 @@ const acts: readonly {
     says: (entry) => assert.deepEqual([entry?.before?.['record'], entry?.after?.['record']], [1, 2]),
   },
   {
+    route: 'PUT /api/v1/products/:product/proposals/:role/reservation',
+    send: async () => {
+      const { body } = await world.people('GET', `/api/v1/products/${product}`);
+      const { engineering = 0 } = body['published'] as Record<string, number>;
+      const { keyId } = world.keys.engineering.publicKey;
+      const asked = { version: engineering + 1, signedSha256: 'a'.repeat(64), keyId, previous: engineering };
+      const url = `/api/v1/products/${product}/proposals/engineering/reservation`;
+      return await world.people('PUT', url, { body: asked });
+    },
+    acts: ['proposal.reserve'],
+    says: (entry) => assert.equal(entry?.function, 'engineering'),
+  },
+  {
     route: 'DELETE /api/v1/devices/:device',
     send: () => world.people('DELETE', '/api/v1/devices/pump-2'),
     acts: ['device.revoke'],

@@ -192,9 +192,10 @@ test('TEST-OTA-406 REQ-OTA-ROLL-06: a nonce, sent by a device: director and imag
 
 test('TEST-OTA-407 REQ-OTA-SIGN-04: targets with one signature of two, proposed: waits, and is published with the second', async () => {
   const { targets, targets2 } = world.keys;
-  const open = await must(propose(world, 'targets', targetsFile(world, 2, [targets])), 200);
+  const now = world.clock.now();
+  const open = await must(propose(world, 'targets', targetsFile(world, 2, [targets], now)), 200);
   assert.equal(open.body['state'], 'open');
-  const wrong = await propose(world, 'targets', targetsFile(world, 2, [world.keys.quality]));
+  const wrong = await propose(world, 'targets', targetsFile(world, 2, [world.keys.quality], now));
   assert.equal(wrong.body['code'], 'OTA_BAD_SIGNATURE');
   // The same content, signed by the other holder: the drafts must be equal, so it is made again at the same moment.
   const list = await must(world.people('GET', `/api/v1/products/${product}/proposals`), 200);

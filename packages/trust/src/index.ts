@@ -54,8 +54,9 @@ export {
 } from './write.ts';
 export { encodeManifest, parseManifest } from './manifest.ts';
 export { encodePolicy, parsePolicy } from './policy.ts';
-export { checkFunctionSeparation, checkRootSeparation } from './separation.ts';
-export { checkOffered } from './demand.ts';
+export { checkFunctionSeparation, checkRepositoriesApart, checkRootSeparation } from './separation.ts';
+export { checkOffered, computeDemand } from './demand.ts';
+export { checkMinimumMet } from './minimum.ts';
 export { parseDeviceRecord, verifyDeviceRecord } from './device-record.ts';
 export { type DeviceFacts, checkApplicability } from './applicability.ts';
 export { timeForClock, timeLowerBound } from './time-bound.ts';

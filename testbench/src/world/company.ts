@@ -145,10 +145,14 @@ export class Company {
   }
 
   /** `airlock device add`; answers the folder with what the device is given. */
-  async addDevice(device: string, slots: Readonly<Record<'A' | 'B', string>>): Promise<string> {
+  async addDevice(
+    device: string,
+    slots: Readonly<Record<'A' | 'B', string>>,
+    market = 'us',
+  ): Promise<string> {
     await this.airlock(
       [
-        ['device', 'add', device, '--product', product, '--hardware', 'hw:rev2', '--market', 'us'],
+        ['device', 'add', device, '--product', product, '--hardware', 'hw:rev2', '--market', market],
         ['--slot', `rootfs=${slots.A},${slots.B}`],
       ].flat(),
     );

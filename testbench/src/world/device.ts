@@ -24,6 +24,7 @@ export interface MakeDeviceOptions {
   readonly volatile?: boolean;
   readonly seed?: number;
   readonly serverUrl?: string;
+  readonly market?: string;
   readonly watchdog?: WatchdogSeconds;
   readonly onLine?: (line: string) => void;
   readonly bootsMax?: number;
@@ -53,7 +54,7 @@ const waitMsDefault = 90_000;
 export async function makeDevice(options: MakeDeviceOptions): Promise<Device> {
   const root = join(options.folder, options.id);
   const folder = deviceFolder(root, join(root, 'agent.json'));
-  const given = await options.company.addDevice(options.id, folder.slots);
+  const given = await options.company.addDevice(options.id, folder.slots, options.market);
   makeDeviceFolder(folder, options.slotBytes);
   putImage(options.factory.image, folder.slots.A, options.slotBytes);
   writeDeviceConfig({

@@ -90,12 +90,7 @@ async function publicKeyIn(context: Context, name: string): Promise<PublicKey> {
 export async function readAct(context: Context, on: CeremonyGround): Promise<CeremonyAct> {
   const stolen = pairs(context, 'stolen', 'quality=ada');
   const removed = [...pairs(context, 'remove', 'root=1f2e3d or quality=ada'), ...stolen];
-  const thresholds = new Map(
-    pairs(context, 'threshold', 'root=2').map(([name, count]) => [
-      name,
-      wholeNumber(count, 1, '--threshold', trustLimits.keysPerRoleMax),
-    ]),
-  );
+  const thresholds = readThresholds(context);
   const keys = await readKeysChanges(context, on, removed, thresholds);
   const online = await readOnline(context, on, stolen.length > 0);
   const holders = await readHolders(context, on, removed, thresholds);
@@ -192,6 +187,25 @@ export function onlineChanges({ root }: CeremonyGround, keys: ReadonlyMap<string
     const before = root.roles[role].keys;
     return [{ role, remove: before.map(({ keyId }) => keyId), add: [key], threshold: 1 }];
   });
+}
+
+/** New holders and thresholds of functions alone, as `policy set` takes them. Nobody is removed by it. */
+export async function readHolderChanges(context: Context, on: CeremonyGround): Promise<HoldersChange[]> {
+  const thresholds = readThresholds(context);
+  const stray = [...thresholds.keys()].find(isRootRole);
+  if (stray !== undefined) {
+    stop('CLI_USAGE', `${stray} is no function; its keys change by keys ceremony`, '--threshold');
+  }
+  return await readHolders(context, on, [], thresholds);
+}
+
+function readThresholds(context: Context): Map<string, number> {
+  return new Map(
+    pairs(context, 'threshold', 'root=2').map(([name, count]) => [
+      name,
+      wholeNumber(count, 1, '--threshold', trustLimits.keysPerRoleMax),
+    ]),
+  );
 }
 
 async function readHolders(

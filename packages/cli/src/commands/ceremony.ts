@@ -10,7 +10,7 @@ import {
   startCeremony,
   writeCeremony,
 } from '../ceremony.ts';
-import { heldKeys, ownerName, parseOwner, readGround } from '../ceremony-ground.ts';
+import { type CeremonyGround, heldKeys, ownerName, parseOwner, readGround } from '../ceremony-ground.ts';
 import type { CommandSpec, Context } from '../command.ts';
 import {
   type CeremonyAct,
@@ -49,13 +49,17 @@ async function refuseNeeded(context: Context, owner: CeremonyOwner, act: Ceremon
   stop('CLI_KEY_NEEDED', `${obstacleWords(needs)}; if the key was stolen, say --now`, '--now');
 }
 
-async function runStart(context: Context): Promise<void> {
-  const owner = parseOwner(context.argument(0));
+/** Makes the file of an act on what stands, at the second argument; the act is judged before the file is written. */
+export async function beginCeremony(
+  context: Context,
+  owner: CeremonyOwner,
+  actOn: (on: CeremonyGround) => Promise<CeremonyAct>,
+): Promise<void> {
   const path = context.path(context.argument(1));
   const reason = requiredReason(context);
   await context.home.settings();
   const on = await readGround(context, owner, { offline: false, ...rootOption(context) });
-  const act = await readAct(context, on);
+  const act = await actOn(on);
   await refuseNeeded(context, owner, act);
   const file = await startCeremony(context, on, act, { reason, numbers: readNumbers(context) });
   await writeNewFiles([{ path, bytes: encodeCeremony(file), mode: publicMode }], await nearestFolder(path));
@@ -65,6 +69,10 @@ async function runStart(context: Context): Promise<void> {
     stateOf(opened, path),
     `Made ${path}; nothing is signed yet.\nEach holder: airlock keys ceremony sign FILE. Then: airlock keys ceremony finish FILE\n`,
   );
+}
+
+async function runStart(context: Context): Promise<void> {
+  await beginCeremony(context, parseOwner(context.argument(0)), (on) => readAct(context, on));
 }
 
 async function readFile(context: Context): Promise<{ path: string; file: CeremonyFile }> {

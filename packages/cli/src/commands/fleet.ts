@@ -1,14 +1,13 @@
 /** `assign`, `unassign`, `status`, `log`. */
 import { readdir } from 'node:fs/promises';
+import { type Alarm, alarmOf, renewalDue, roleLifeSeconds } from '@airlock/protocol';
 import { type Failure, type ImageView, readRole, trustLimits } from '@airlock/trust';
 import { type CommandSpec, type Context, wholeNumber, reasonOption } from '../command.ts';
-import { type Alarm, alarmOf } from '../core/alarms.ts';
-import { functionLifeSeconds } from '../core/signing.ts';
 import { readSmallFile } from '../files.ts';
 import { instant, plain, remainingText, table } from '../output.ts';
-import { rootLifeSeconds, targetsLifeSeconds } from '../product.ts';
 import type { Device } from '../device-answers.ts';
-import type { Proposal, ServerApi } from '../server-api.ts';
+import type { Proposal, KeyHolder } from '../proposal-answers.ts';
+import type { ServerApi } from '../server-api.ts';
 import { tryVerify } from '../signer.ts';
 import { stop } from '../stop.ts';
 import { lastResult, stateWords } from './device.ts';
@@ -60,6 +59,9 @@ interface RoleLine {
   readonly role: string;
   readonly version: number;
   readonly expires: number;
+  /** From then on its renewal is due. */
+  readonly renewFrom: number;
+  readonly due: boolean;
   readonly alarm: Alarm | undefined;
 }
 
@@ -83,20 +85,32 @@ async function productStatus(context: Context, api: ServerApi, product: string):
   return { product, demo: view.demo, roles: roleLines(view, product, now), open, problems };
 }
 
+interface Standing {
+  readonly role: string;
+  readonly version: number;
+  readonly expires: number;
+}
+
+function roleLine(
+  product: string,
+  { role, version, expires }: Standing,
+  strict: boolean,
+  now: number,
+): RoleLine {
+  const life = roleLifeSeconds(role, strict);
+  const renewFrom = renewalDue(expires, life);
+  const alarm = alarmOf(expires, life, now);
+  return { product, role, version, expires, renewFrom, due: renewFrom <= now, alarm };
+}
+
 function roleLines(view: ImageView, product: string, now: number): RoleLine[] {
-  const life = functionLifeSeconds(view.root.image?.minimum.classes.C !== undefined);
-  const line = (
-    role: string,
-    { version, expires }: { version: number; expires: number },
-    lifeSeconds: number,
-  ) => {
-    return { product, role, version, expires, alarm: alarmOf(expires, lifeSeconds, now) };
-  };
-  return [
-    line('root', view.root, rootLifeSeconds),
-    line('targets', view.targets, targetsLifeSeconds),
-    ...Object.entries(view.functions).map(([name, role]) => line(name, role, life)),
+  const strict = view.root.image?.minimum.classes.C !== undefined;
+  const roles = [
+    { ...view.root, role: 'root' },
+    { ...view.targets, role: 'targets' },
+    ...Object.entries(view.functions).map(([role, entry]) => ({ ...entry, role })),
   ];
+  return roles.map((role) => roleLine(product, role, strict, now));
 }
 
 async function directorLine(context: Context): Promise<RoleLine[]> {
@@ -111,9 +125,7 @@ async function directorLine(context: Context): Promise<RoleLine[]> {
   );
   const view = bytes.ok ? readRole(bytes.value) : bytes;
   if (!view.ok) return [];
-  const { version, expires } = view.value;
-  const alarm = alarmOf(expires, rootLifeSeconds, context.io.now());
-  return [{ product: '(director)', role: 'root', version, expires, alarm }];
+  return [roleLine('(director)', { ...view.value, role: 'root' }, false, context.io.now())];
 }
 
 async function runStatus(context: Context): Promise<void> {
@@ -130,7 +142,7 @@ async function runStatus(context: Context): Promise<void> {
       devices.map(deviceRow),
     ),
     table(
-      ['PRODUCT', 'ROLE', 'NUMBER', 'ENDS', 'ALARM'],
+      ['PRODUCT', 'ROLE', 'NUMBER', 'ENDS', 'RENEWAL', 'ALARM'],
       roles.map((role) => roleRow(role, now)),
     ),
     ...products.flatMap(openLines),
@@ -138,7 +150,12 @@ async function runStatus(context: Context): Promise<void> {
   ];
   const json = {
     devices,
-    roles: roles.map((role) => ({ ...role, expires: instant(role.expires), alarm: role.alarm ?? null })),
+    roles: roles.map((role) => ({
+      ...role,
+      expires: instant(role.expires),
+      renewFrom: instant(role.renewFrom),
+      alarm: role.alarm ?? null,
+    })),
     products: products.map(({ product, demo, open, problems }) => ({ product, demo, open, problems })),
   };
   out.result(json, text.join('\n'));
@@ -157,16 +174,33 @@ function deviceRow(device: Device): string[] {
   ];
 }
 
-function roleRow({ product, role, version, expires, alarm }: RoleLine, now: number): string[] {
-  const words = alarm === undefined || alarm === 'expired' ? (alarm ?? '') : `renew: ${alarm} left`;
-  return [product, role, String(version), `${instant(expires)} (${remainingText(expires - now)})`, words];
+function roleRow(
+  { product, role, version, expires, renewFrom, due, alarm }: RoleLine,
+  now: number,
+): string[] {
+  const left = alarm === undefined || alarm === 'expired' ? (alarm ?? '') : `${alarm} left`;
+  const renewal = due ? 'due' : instant(renewFrom);
+  return [
+    product,
+    role,
+    String(version),
+    `${instant(expires)} (${remainingText(expires - now)})`,
+    renewal,
+    left,
+  ];
 }
 
 function openLines({ product, open }: ProductStatus): string[] {
-  return open.map(({ role, version, signedBy, threshold, state, problem }) => {
-    const why = problem === undefined ? '' : `: ${problem}`;
+  return open.map(({ role, version, signedBy, threshold, state, problem, missing, until }) => {
+    const who =
+      state === 'open' ? `; missing one of ${missing.map(keyHolderText).join(', ')}; ends ${until}` : '';
+    const why = problem === undefined ? who : `: ${problem}`;
     return `${plain(`${product}: ${role} number ${version} is ${state}, signed by ${signedBy.length} of ${threshold}${why}`)}\n`;
   });
+}
+
+export function keyHolderText({ keyId, holder, name }: KeyHolder): string {
+  return name === undefined ? `key ${keyId.slice(0, 12)}` : `${name} <${holder ?? ''}>`;
 }
 
 function problemLines({ product, problems }: ProductStatus): string[] {

@@ -1,5 +1,5 @@
-/** `product add | list | show | publish` and `policy show`. */
-import { type FunctionThresholds, type ImageView, parsePolicy } from '@airlock/trust';
+/** `product add | list | show | publish`. */
+import type { ImageView } from '@airlock/trust';
 import type { CommandSpec, Context } from '../command.ts';
 import { removeFiles, writeNewFiles } from '../files.ts';
 import { exists } from '../files.ts';
@@ -148,43 +148,6 @@ async function runPublish(context: Context): Promise<void> {
   });
 }
 
-async function runPolicy(context: Context): Promise<void> {
-  const view = await verifiedView(context);
-  const policy = parsePolicy(Buffer.from(view.policyText));
-  const minimum = view.root.image?.minimum;
-  const sets = [
-    ...Object.entries(minimum?.classes ?? {}).map(([name, set]) => [
-      'root minimum',
-      `class ${name}`,
-      setText(set),
-    ]),
-    ...Object.entries(minimum?.markets ?? {}).map(([name, set]) => [
-      'root minimum',
-      `market ${name}`,
-      setText(set),
-    ]),
-    ...Object.entries(view.policy.classes).map(([name, set]) => ['policy', `class ${name}`, setText(set)]),
-    ...Object.entries(view.policy.markets).map(([name, set]) => ['policy', `market ${name}`, setText(set)]),
-    ...(view.policy.emergency === undefined ? [] : [['policy', 'emergency', setText(view.policy.emergency)]]),
-  ];
-  const holders = view.policy.holders.map((held) => [
-    held.function,
-    held.name,
-    held.holder,
-    held.keyId.slice(0, 12),
-  ]);
-  const json = { product: context.argument(0), minimum, policy: policy.ok ? policy.value : view.policy };
-  const text = `${table(['FROM', 'FOR', 'MUST APPROVE'], sets)}\n${table(['FUNCTION', 'HOLDER', 'ID', 'KEY'], holders)}`;
-  context.out.result(json, text);
-}
-
-function setText(set: FunctionThresholds): string {
-  const names = Object.entries(set).map(([name, threshold]) =>
-    threshold === 1 ? name : `${name} (${threshold})`,
-  );
-  return names.length === 0 ? 'nobody beside the others' : names.join(', ');
-}
-
 function productJson(view: ImageView, product: string) {
   return {
     product,
@@ -243,11 +206,5 @@ export const productCommands: readonly CommandSpec[] = [
     summary: 'finish publishing a product that was made here',
     example: 'product publish infusion-pump',
     run: runPublish,
-  },
-  {
-    usage: 'policy show <product>',
-    summary: 'who must approve for which class and market, verified here',
-    example: 'policy show infusion-pump',
-    run: runPolicy,
   },
 ];

@@ -6,13 +6,13 @@
  * only then asks for the passphrase.
  */
 import { approvalMeanings } from '@airlock/audit';
-import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex } from '@airlock/trust';
+import { roleLifeSeconds } from '@airlock/protocol';
+import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex, trustLimits } from '@airlock/trust';
 import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
   type Act,
   actWords,
-  functionLifeSeconds,
   meaningOf,
   planSignature,
   signedListLines,
@@ -25,7 +25,8 @@ import { withLock } from '../lock.ts';
 import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
 import { requireAttended } from '../passphrases.ts';
-import type { Proposal, Release, ServerApi } from '../server-api.ts';
+import type { Proposal } from '../proposal-answers.ts';
+import type { Release, ServerApi } from '../server-api.ts';
 import { burnNumber, sinceLastLook, type Verified, verifyRepository } from '../signer.ts';
 import {
   findEntry,
@@ -48,6 +49,8 @@ interface Session {
   readonly delegation: KeysAndThreshold;
   readonly verified: Verified;
   readonly key: StoredKey;
+  /** The number that the person named. */
+  readonly number: number | undefined;
 }
 
 /**
@@ -84,7 +87,10 @@ async function begin(context: Context): Promise<Session> {
   );
   requireAttended(ring.passphrases, { product, classes, demo: view.demo });
   const key = await chooseKey(context, name, delegation, view);
-  return { context, api, product, function: name, delegation, verified, key };
+  const named = options.text('number');
+  const number =
+    named === undefined ? undefined : wholeNumber(named, 1, '--number', trustLimits.metadataVersionMax);
+  return { context, api, product, function: name, delegation, verified, key, number };
 }
 
 /** The key of the person who signs; named by --holder when this home holds more than one. */
@@ -137,9 +143,10 @@ function plan(session: Session, act: Act, proposal: Proposal | undefined): Signi
       previous: previous === undefined ? undefined : Buffer.from(previous),
       proposal: proposal === undefined ? undefined : Buffer.from(proposal.file),
       signedVersion: signer.signed[session.function] ?? 0,
+      ...(session.number === undefined ? {} : { number: session.number }),
       keyId: session.key.publicKey.keyId,
       now: session.context.io.now(),
-      lifeSeconds: functionLifeSeconds(strict),
+      lifeSeconds: roleLifeSeconds(session.function, strict),
     }),
   );
 }
@@ -185,6 +192,7 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   show(session, act, what, { details, said: statementLine(prepared, meaningOf(act)) });
   await confirmSigning(context, act.kind === 'renew' ? 'renew' : String(act.version));
   const signer = await context.ring.signer(session.key);
+  if (proposal === undefined) await reserveNumber(session, what);
   const signature = signer.sign(what.draft.bytesToSign);
   const file = need(addSignature(what.file, { keyId: signer.publicKey.keyId, signature }));
   const { bytesToSign } = what.draft;
@@ -207,6 +215,19 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
   });
   const entry = await findEntry(context.home, api.audit, prepared, about);
   report(session, act, what, answer, { prepared, entry, time: stating.now });
+}
+
+/**
+ * The number and the content, before a signature exists: a colleague at the same moment is told to look again, and no
+ * number stands for two contents. The server can lie about it; then this machine's own numbers still hold.
+ */
+async function reserveNumber({ api, product, function: role, verified, key }: Session, what: SigningPlan) {
+  await api.queue.reserve(product, role, {
+    version: what.draft.version,
+    signedSha256: sha256Hex(what.draft.bytesToSign),
+    keyId: key.publicKey.keyId,
+    previous: verified.view.functions[role]?.version ?? 0,
+  });
 }
 
 interface Receipt {
@@ -327,6 +348,7 @@ const options = [
   { flags: '--as <function>', describe: 'the function that signs' },
   { flags: '--holder <id>', describe: 'whose key, when this home holds several of the function' },
   { flags: '--root <file>', describe: 'root to pin, on a machine that sees the product for the first time' },
+  { flags: '--number <n>', describe: 'the number to sign, when colleagues gave up those before it' },
   { flags: '--yes', describe: 'do not ask; what would be shown is shown all the same' },
 ];
 

@@ -5,6 +5,7 @@
  * A root is the next one, without a gap (TUF 5.3.5). Signatures are counted as devices count them: a root under the
  * old root and under itself, every other role under its new delegator; those of functions with their statements. Pure.
  */
+import { roleLifeSeconds } from '@airlock/protocol';
 import {
   canonicalBytes,
   type Draft,
@@ -26,21 +27,12 @@ import {
 import type { CeremonyAct, CeremonyFile } from './ceremony-file.ts';
 import { type CeremonyPlan, type Ground, planCeremony, rolesOf, type Term } from './ceremony.ts';
 import { checkStatements } from './ceremony-statements.ts';
-import { functionLifeSeconds } from './signing.ts';
 
 const daySeconds = 24 * 3600;
-/** DESIGN "Expiry". */
-const rootLifeSeconds = 365 * daySeconds;
-const targetsLifeSeconds = 180 * daySeconds;
 /** Clocks of two holders differ. */
 const clockSkewSecondsMax = daySeconds;
 /** Numbers burnt by ceremonies that were given up; more is a fast-forward (TUF 5.3.11). */
 const versionsSkippedMax = 100;
-
-function lifeSeconds(role: string, strict: boolean): number {
-  if (role === 'root') return rootLifeSeconds;
-  return role === 'targets' ? targetsLifeSeconds : functionLifeSeconds(strict);
-}
 
 /** The file of a role that stands. */
 export function heldFile({ root, image }: Ground, role: string): Uint8Array | undefined {
@@ -98,7 +90,7 @@ export function nextTerms(
       const message = `${role} has the highest number that there is; name one with --number ${role}=NUMBER`;
       return fail('CLI_PROPOSAL_VERSION', message, '--number');
     }
-    terms[role] = { version, expires: at.now + lifeSeconds(role, isStrict(ground)) };
+    terms[role] = { version, expires: at.now + roleLifeSeconds(role, isStrict(ground)) };
   }
   return ok(terms);
 }
@@ -263,7 +255,7 @@ function readTerm(
     const message = `the ceremony's ${role} has number ${version}, it must be one from ${floor + 1} to ${ceiling}`;
     return fail('CLI_PROPOSAL_VERSION', message, role);
   }
-  const life = lifeSeconds(role, isStrict(ground));
+  const life = roleLifeSeconds(role, isStrict(ground));
   // A role that begins with less than half of its life is alarmed from its first day: the ceremony took too long.
   if (expires < at.now + life / 2 || expires > at.now + life + clockSkewSecondsMax) {
     const days = Math.floor((expires - at.now) / daySeconds);

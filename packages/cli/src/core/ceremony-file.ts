@@ -62,7 +62,8 @@ export interface HoldersChange {
 export interface RulesChange {
   readonly classes?: Readonly<Partial<Record<SafetyClass, FunctionThresholds>>>;
   readonly markets?: Readonly<Record<string, FunctionThresholds>>;
-  readonly emergency?: FunctionThresholds;
+  /** `none`: there is no emergency set any more. */
+  readonly emergency?: FunctionThresholds | 'none';
   /** Secure-boot keys that releases may no longer be signed with, besides those revoked before. */
   readonly secureBootRevoke?: readonly string[];
 }
@@ -249,7 +250,8 @@ function readHoldersChange(reader: Reader): HoldersChange {
 /** Judged by trust's own parser, inside a policy that asks nothing else. */
 function readRules(reader: Reader): RulesChange {
   const object = reader.object(['classes', 'markets', 'emergency', 'secureBootRevoke']);
-  const { secureBootRevoke, ...sets } = object;
+  const { secureBootRevoke, emergency, ...sets } = object;
+  const dropped = emergency === 'none';
   const policy = {
     schema: 'airlock-policy/1',
     product: 'any',
@@ -257,12 +259,14 @@ function readRules(reader: Reader): RulesChange {
     markets: {},
     holders: [],
     ...sets,
+    ...(emergency === undefined || dropped ? {} : { emergency }),
     secureBootRevoked: secureBootRevoke ?? [],
   };
   const parsed = need(parsePolicy(canonicalBytes(policy)), reader.origin.name);
   return {
     ...(object['classes'] === undefined ? {} : { classes: parsed.classes }),
     ...(object['markets'] === undefined ? {} : { markets: parsed.markets }),
+    ...(dropped ? { emergency: 'none' } : {}),
     ...(parsed.emergency === undefined ? {} : { emergency: parsed.emergency }),
     ...(secureBootRevoke === undefined ? {} : { secureBootRevoke: parsed.secureBootRevoked }),
   };

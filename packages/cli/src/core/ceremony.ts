@@ -11,7 +11,7 @@
  */
 import {
   checkFunctionSeparation,
-  checkOffered,
+  checkMinimumMet,
   checkRootSeparation,
   type Draft,
   draftFunction,
@@ -113,6 +113,10 @@ export function rolesOf(ground: Ground, act: CeremonyAct): Result<string[]> {
   if (root.image === undefined && act.minimum !== undefined) {
     return refuse('only the root of a product has a minimum', 'act.minimum');
   }
+  // New online keys come into force last, a new minimum first (ceremony.ts): both cannot be.
+  if (act.minimum !== undefined && act.keys.some(({ role }) => role === 'snapshot' || role === 'timestamp')) {
+    return refuse('a new minimum and new online keys need a ceremony each', 'act.minimum');
+  }
   const signedAnew = act.holders
     .filter(({ function: name, remove, threshold }) => {
       const before = targets?.functions.find((entry) => entry.name === name);
@@ -154,7 +158,15 @@ export function planCeremony(
     drafts.set('root', root.value);
   }
   const targetsTerm = terms['targets'];
-  if (!roles.value.includes('targets') || targetsTerm === undefined) return ok({ drafts });
+  if (!roles.value.includes('targets') || targetsTerm === undefined) {
+    // A minimum above what stands would stop every install until `targets` follows.
+    const { policy } = standing;
+    const met =
+      policy === undefined || act.minimum === undefined
+        ? ok(true)
+        : checkDemands(standing, act, policy, delegationsOf(standing));
+    return met.ok ? ok({ drafts }) : met;
+  }
   const set = draftNextTargets(standing, act, keys.value, targetsTerm);
   if (!set.ok) return set;
   drafts.set('targets', set.value.draft);
@@ -258,12 +270,10 @@ function draftNextTargets(
   keys: Keys,
   term: Term,
 ): Result<{ draft: Draft; policy: string }> {
-  const { targets, policy: held, root } = standing;
+  const { targets, policy: held } = standing;
   if (targets === undefined || held === undefined) throw new TypeError('targets was not verified');
   const product = held.product;
-  const functions = new Map<string, KeysAndThreshold>(
-    targets.functions.map(({ name, ...offered }) => [name, offered]),
-  );
+  const functions = delegationsOf(standing);
   let { holders } = held;
   for (const change of act.holders) {
     const after = applyHolders(functions.get(change.function), holders, change);
@@ -272,12 +282,14 @@ function draftNextTargets(
     holders = after.value.holders;
   }
   const { classes, markets, emergency, secureBootRevoke = [] } = act.rules ?? {};
+  const { emergency: heldEmergency, ...rest } = held;
+  const emergencyAfter = emergency === 'none' ? undefined : (emergency ?? heldEmergency);
   const policy: Policy = {
-    ...held,
+    ...rest,
     holders,
     ...(classes === undefined ? {} : { classes }),
     ...(markets === undefined ? {} : { markets }),
-    ...(emergency === undefined ? {} : { emergency }),
+    ...(emergencyAfter === undefined ? {} : { emergency: emergencyAfter }),
     secureBootRevoked: [...new Set([...held.secureBootRevoked, ...secureBootRevoke])],
   };
   const bytes = encodePolicy(policy);
@@ -285,28 +297,27 @@ function draftNextTargets(
   if (!parsed.ok) return parsed;
   const apart = checkFunctionSeparation(pick(keys), functions, policy);
   if (!apart.ok) return apart;
-  const offered = checkAllSets(policy, act.minimum ?? root.image?.minimum, functions);
-  if (!offered.ok) return offered;
+  const demands = checkDemands(standing, act, policy, functions);
+  if (!demands.ok) return demands;
   const list = [...functions].map(([name, entry]) => ({ name, ...entry }));
   const draft = drafted('targets', () => draftTargets({ ...term, product, functions: list, policy: bytes }));
   return draft.ok ? ok({ draft: draft.value, policy: Buffer.from(bytes).toString() }) : draft;
 }
 
-/** What root and policy ask must be offered, or devices of that class or market would install nothing. */
-function checkAllSets(
+/** The delegations of `targets` after the act, or as they stand. */
+function delegationsOf({ targets }: Standing): Map<string, KeysAndThreshold> {
+  return new Map((targets?.functions ?? []).map(({ name, ...offered }) => [name, offered]));
+}
+
+/** What root and policy ask must be offered, and the policy never be below the root: a lower one misleads people. */
+function checkDemands(
+  { root }: Standing,
+  act: CeremonyAct,
   policy: Policy,
-  minimum: Pick<Policy, 'classes' | 'markets'> | undefined,
   functions: ReadonlyMap<string, KeysAndThreshold>,
 ): Result<true> {
-  const sets = [policy, minimum].flatMap((from) => [
-    ...Object.values(from?.classes ?? {}),
-    ...Object.values(from?.markets ?? {}),
-  ]);
-  for (const set of [...sets, policy.emergency ?? {}]) {
-    const offered = checkOffered(set, functions);
-    if (!offered.ok) return offered;
-  }
-  return ok(true);
+  const minimum = act.minimum ?? root.image?.minimum;
+  return minimum === undefined ? ok(true) : checkMinimumMet(minimum, policy, functions);
 }
 
 function applyHolders(

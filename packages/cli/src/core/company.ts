@@ -7,6 +7,7 @@
  * nobody holds, a threshold that cannot be reached.
  */
 import {
+  checkMinimumMet,
   fail,
   type FunctionThresholds,
   isFunctionName,
@@ -86,7 +87,7 @@ export function parseThresholds(text: string, field: string): Result<FunctionThr
 }
 
 /** `C=engineering,quality` or `us=regulatory-us`, many of them. Code: CLI_SET. */
-function parseSets(texts: readonly string[], field: string): Result<Sets> {
+export function parseSets(texts: readonly string[], field: string): Result<Sets> {
   const byClass: Partial<Record<SafetyClass, FunctionThresholds>> = {};
   const byMarket = new Map<string, FunctionThresholds>();
   for (const text of texts) {
@@ -224,7 +225,11 @@ function checkDemand(input: CompanyInput, company: Company): Result<true> {
       }
     }
   }
-  return ok(true);
+  const offered = new Map(company.functions.map((entry) => [entry.name, entry]));
+  const { emergency } = company;
+  const policy = { ...company.policy, ...(emergency === undefined ? {} : { emergency }) };
+  const met = checkMinimumMet(company.minimum, policy, offered);
+  return met.ok ? met : fail('CLI_DEMAND', met.error.message, '--policy');
 }
 
 function* allSets(company: Company): Generator<{ subject: string; set: FunctionThresholds; field: string }> {

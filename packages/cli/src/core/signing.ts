@@ -5,11 +5,12 @@
  * that it offers is trusted: from the role as this machine verified it and from the one act that the person named,
  * the only role that may be signed is built here again, and a proposal is signed only if its signed bytes are exactly
  * these. Entries slipped in, dropped or changed, another product's role, delegations, unknown fields: all differ.
- * What a proposal may choose for itself is its number (above all that were verified or signed here, within a bound)
- * and its expiry (within the life that such a role has).
+ * What a proposal may choose for itself is its expiry, as far as its age allows. Its number is the next one after all
+ * that were verified or signed here, or the one that the person named, since colleagues gave up those between.
  * Leaves to others: how `previous` was verified (signer.ts), whether the act is a good one (the person).
  */
 import type { ApprovalMeaning, Meaning } from '@airlock/audit';
+import { wireLimits } from '@airlock/protocol';
 import {
   describeChange,
   type Draft,
@@ -25,16 +26,9 @@ import {
 } from '@airlock/trust';
 
 const daySeconds = 24 * 3600;
-/** Lives of function roles (DESIGN "Expiry"): class C is looked at twice as often. */
-export function functionLifeSeconds(strict: boolean): number {
-  return (strict ? 90 : 180) * daySeconds;
-}
-
 /** Clocks of two signers differ; a proposal made a moment ago by a clock that is ahead is no attack. */
 const clockSkewSecondsMax = daySeconds;
-/** A proposal that would be expired within a day is an old one, kept back. */
-const lifeLeftSecondsMin = daySeconds;
-/** Numbers burnt by proposals that were given up. More is a fast-forward, which would end the role (TUF 5.3.11). */
+/** Numbers that a person may skip by naming the next one. More is a fast-forward, which would end the role (TUF 5.3.11). */
 const versionsSkippedMax = 100;
 
 /**
@@ -73,6 +67,8 @@ export interface SigningInput {
   readonly proposal: Uint8Array | undefined;
   /** Highest number that this machine ever signed for the role: a number once signed is never used again. */
   readonly signedVersion: number;
+  /** The number that the person named, since colleagues gave up those before it; undefined: the very next one. */
+  readonly number?: number;
   /** Key that is to sign. */
   readonly keyId: string;
   readonly now: UtcSeconds;
@@ -155,7 +151,12 @@ function draftWith(input: SigningInput, releases: Releases, version: number, exp
 }
 
 function planOwn(input: SigningInput, held: Held, releases: Releases): Result<SigningPlan> {
-  const version = Math.max(held.version, input.signedVersion) + 1;
+  const floor = Math.max(held.version, input.signedVersion);
+  const version = input.number ?? floor + 1;
+  if (version <= floor || version > floor + versionsSkippedMax) {
+    const message = `${input.function} cannot take number ${version}: it must be one from ${floor + 1} to ${floor + versionsSkippedMax}`;
+    return fail('CLI_PROPOSAL_VERSION', message, '--number');
+  }
   const expires = input.now + input.lifeSeconds;
   const draft = draftWith(input, releases, version, expires);
   const changes = describeChange(input.previous, draft.unsigned);
@@ -175,9 +176,9 @@ function planOffered(
   if (!offered.ok) return offered;
   const { version, expires, signatures } = view.value;
   const signedBy = signatures.map(({ keyId }) => keyId);
-  const term = checkTerm(input, held, { version, expires }, signedBy.includes(input.keyId));
-  if (!term.ok) return term;
   const changes = describeChange(input.previous, proposal);
+  const term = checkTerm(input, held, { version, expires, changes }, signedBy.includes(input.keyId));
+  if (!term.ok) return term;
   const expected = draftWith(input, releases, version, expires);
   if (!changes.ok || !sameBytes(expected.bytesToSign, offered.value.bytesToSign)) {
     return refuseChange(input, changes);
@@ -191,39 +192,56 @@ function planOffered(
   return ok({ draft: offered.value, file: proposal, expires, changes: changes.value, releases, signedBy });
 }
 
-/** Number and expiry are what a proposal may choose, within bounds. */
+/** Number and expiry are what a proposal may choose, within bounds. A number that is skipped is named by the person. */
 function checkTerm(
   input: SigningInput,
   held: Held,
-  offered: { readonly version: number; readonly expires: UtcSeconds },
+  offered: {
+    readonly version: number;
+    readonly expires: UtcSeconds;
+    readonly changes: Result<readonly RoleChange[]>;
+  },
   mine: boolean,
 ): Result<true> {
-  const { version, expires } = offered;
+  const { version, expires, changes } = offered;
+  const would = `signing it would do this: ${foundWords(changes)}`;
   // The very proposal that this key signed keeps its number; any other needs one that was never signed here.
   const floor = Math.max(held.version, mine ? 0 : input.signedVersion);
   if (version <= floor || version > floor + versionsSkippedMax) {
     const message =
       `the proposal for ${input.function} has number ${version}; after ${floor}, which was verified or signed here, ` +
-      `it must be one from ${floor + 1} to ${floor + versionsSkippedMax}`;
+      `it must be ${floor + 1}; ${would}`;
     return fail('CLI_PROPOSAL_VERSION', message, input.function);
   }
-  const earliest = input.now + lifeLeftSecondsMin;
+  if (!mine && version !== (input.number ?? floor + 1)) {
+    const message =
+      `the proposal for ${input.function} has number ${version}, not ${input.number ?? floor + 1}; ${would}; ` +
+      `if holders of ${input.function} tell you that they gave up the numbers between, say --number ${version}`;
+    return fail('CLI_PROPOSAL_VERSION', message, input.function);
+  }
+  // Begun longer ago than a proposal lasts, it was kept back: whoever signed it first thinks that it is over.
+  const earliest = input.now + input.lifeSeconds - wireLimits.proposalSecondsMax - clockSkewSecondsMax;
   const latest = input.now + input.lifeSeconds + clockSkewSecondsMax;
   if (expires < earliest || expires > latest) {
     const days = Math.floor((expires - input.now) / daySeconds);
+    const least = Math.ceil((earliest - input.now) / daySeconds);
     const message =
       `the proposal for ${input.function} would be valid for ${days} days, ` +
-      `it must be 1 to ${Math.floor(input.lifeSeconds / daySeconds)}`;
+      `it must be ${least} to ${Math.floor(input.lifeSeconds / daySeconds)}; ${would}`;
     return fail('CLI_PROPOSAL_EXPIRY', message, input.function);
   }
   return ok(true);
 }
 
-function refuseChange(input: SigningInput, changes: Result<readonly RoleChange[]>): Result<never> {
+function foundWords(changes: Result<readonly RoleChange[]>): string {
   const found = changes.ok ? changes.value.map(({ words }) => words).join('; ') : changes.error.message;
+  return found === '' ? 'a change that has no words' : found;
+}
+
+function refuseChange(input: SigningInput, changes: Result<readonly RoleChange[]>): Result<never> {
   const message =
     `the server's proposal for ${input.function} is not just "${actWords(input.act)}"; ` +
-    `signing it would do this: ${found === '' ? 'a change that has no words' : found}`;
+    `signing it would do this: ${foundWords(changes)}`;
   return fail('CLI_UNEXPECTED_CHANGE', message, input.function);
 }
 

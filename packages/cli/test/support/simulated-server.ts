@@ -63,6 +63,10 @@ export class SimulatedServer {
   readonly assignments = new Map<string, number>();
   /** Every request, as `METHOD path`. */
   readonly requests: string[] = [];
+  /** Numbers that were asked for. */
+  readonly reservations: unknown[] = [];
+  /** Called when a number is reserved; what it gives is the refusal. */
+  onReservation: () => Refusal | undefined = () => undefined;
   /** Called when a proposal arrives, before it is looked at. */
   onProposal: () => void = () => undefined;
   product = '';
@@ -181,6 +185,8 @@ export class SimulatedServer {
     }
     const [, tuf] = /^GET products\/[^/]+\/tuf\/(.+)$/.exec(call) ?? [];
     if (tuf !== undefined) return this.files.get(tuf) ?? refuse(404, 'API_NOT_FOUND', 'no such file');
+    const [, reserved] = /^PUT products\/[^/]+\/proposals\/([^/]+)\/reservation$/.exec(call) ?? [];
+    if (reserved !== undefined) return this.#reserve(body);
     const [, role] = /^PUT products\/[^/]+\/proposals\/(.+)$/.exec(call) ?? [];
     if (role !== undefined) return this.#propose(role, body);
     if (/^GET products\/[^/]+\/proposals$/.test(call)) {
@@ -224,6 +230,12 @@ export class SimulatedServer {
       : refuse(404, 'API_NOT_FOUND', 'no such device');
   }
 
+  /** A hostile server says yes to everything: a signer's machine must hold without. */
+  #reserve(body: Buffer): object {
+    this.reservations.push(JSON.parse(body.toString()));
+    return this.onReservation() ?? {};
+  }
+
   #propose(role: string, body: Buffer): object {
     this.onProposal();
     const sent: unknown = JSON.parse(body.toString());
@@ -242,7 +254,8 @@ export class SimulatedServer {
   #view(entry: OpenProposal): object {
     const view = readRole(Buffer.from(entry.file));
     const signedBy = view.ok ? view.value.signatures.map(({ keyId }) => keyId) : [];
-    return { ...entry, product: this.product, signedBy, threshold: 1, etag: `"${entry.version}"` };
+    const more = { missing: [], proposedBy: 'token', until: '2027-02-01T00:00:00Z' };
+    return { ...entry, ...more, product: this.product, signedBy, threshold: 1, etag: `"${entry.version}"` };
   }
 
   #release(version: number): object | undefined {

@@ -38,6 +38,9 @@ export interface Actor {
   readonly reason?: string;
 }
 
+/** The server, when it acts by itself. No person or tool has an empty name. */
+export const itself: Actor = { name: '' };
+
 /** One act in the words of the log. */
 export interface Act {
   readonly act: AuditAct;
@@ -64,7 +67,7 @@ export async function record(store: AuditStore, by: Actor, now: UtcSeconds, act:
     schema: 'airlock-audit-entry/1',
     time: step > 0 && step <= clockStepSecondsMax ? head.time : now,
     act: act.act,
-    actor: await pseudonymOf(store, by.name),
+    actor: by === itself ? 'server' : await pseudonymOf(store, by.name),
     ...optional('function', act.function ?? functionOf(by, act.subject)),
     ...optional('permission', by.permission),
     subject: act.subject,

@@ -13,11 +13,12 @@ import { type Assigned, writeDirectorSet } from '../core/assignment.ts';
 import { type DirectorRepository, rootViewOf } from '../core/files.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { deviceOwner, directorOwner, lifeSeconds } from '../core/versions.ts';
+import { checkWhole } from '../core/whole.ts';
 import { type AssignmentRow, Raced, type RoleFile, type StoreParts } from '../ports/store.ts';
 import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { parseCustom } from './custom.ts';
-import { loadDirector } from './repositories.ts';
+import { loadDirector, loadImage } from './repositories.ts';
 
 /** The name under which devices' claims of a newer root of the director are noted; no product can have this name. */
 export const directorName = '(director)';
@@ -61,6 +62,8 @@ export async function postDirectorRoot(
     if (context.keyring.signers(rootViewOf(file).roles.targets) === undefined) {
       return fail('API_ONLINE_KEYS', 'the root names targets keys that this server does not hold', 'root');
     }
+    const apart = await checkApart(context, file);
+    if (!apart.ok) return apart;
     const now = context.clock.now();
     await context.store.transaction(async (store) => {
       await store.addRole(directorOwner, root, now);
@@ -75,6 +78,18 @@ export async function postDirectorRoot(
     });
     return ok({ rootVersion: root.version });
   });
+}
+
+/** A key that a product has as well would stop every install of it (SIGN-03): no device would tell before it tried. */
+async function checkApart({ store }: Context, file: string): Promise<Result<true>> {
+  for (const { product } of await store.products()) {
+    const image = await loadImage(store, product);
+    const apart = image === undefined ? ok(true) : checkWhole(image, file);
+    if (!apart.ok && apart.error.code === 'OTA_KEY_SHARED') {
+      return fail('OTA_KEY_SHARED', `with ${product}: ${apart.error.message}`, 'root');
+    }
+  }
+  return ok(true);
 }
 
 function rootFacts({ version, file }: RoleFile) {

@@ -15,11 +15,13 @@ import { countHeld, readPresented } from '../core/proposals.ts';
 import { onlineSigners } from '../core/publication.ts';
 import { missingFileName } from '../core/restoration.ts';
 import { imageOwner } from '../core/versions.ts';
+import { checkDemandKnown } from '../core/whole.ts';
 import { wasWithdrawn } from '../core/withdrawals.ts';
 import type { MissingRow, ProductRow, ReleaseRow } from '../ports/store.ts';
 import { missingIn, suspicionsIn } from './claims.ts';
 import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
+import { checkTogether } from './proposal-checks.ts';
 import { loadImage } from './repositories.ts';
 
 /** Makes a product from its first root. The same root again changes nothing. */
@@ -46,6 +48,13 @@ export async function createProduct(
   }
   const online = onlineSigners(presented.value, context.keyring);
   if (!online.ok) return online;
+  const apart = await checkTogether(context, {
+    product,
+    revision: 0,
+    root: presented.value,
+    roles: new Map(),
+  });
+  if (!apart.ok) return apart;
   return await context.locks.run(imageOwner(product), async () => {
     const held = await context.store.role(imageOwner(product), 'root', 1);
     if (held !== undefined && held !== root) {
@@ -143,6 +152,9 @@ export async function createRelease(
   if (manifest.value.product !== product) {
     return fail('OTA_WRONG_PRODUCT', `the manifest is for product ${manifest.value.product}`, 'product');
   }
+  const repository = await loadImage(context.store, product);
+  const demanded = repository === undefined ? ok(true) : checkDemandKnown(repository, manifest.value);
+  if (!demanded.ok) return demanded;
   for (const [index, image] of manifest.value.images.entries()) {
     const held = await context.store.image(image.hash);
     if (held?.length === image.len) continue;

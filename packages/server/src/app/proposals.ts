@@ -1,10 +1,12 @@
 /** Open proposals: shown with why they wait, and taken away. Their signatures come in by way of publishing.ts. */
 import { fail, formatInstant, ok, type Result, sha256Hex } from '@airlock/trust';
+import { isOver, proposalEtag } from '../core/proposal-life.ts';
 import { imageOwner } from '../core/versions.ts';
 import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
-import { attempt, countIn, proposalEtag, raise, type RoleStatus } from './publishing.ts';
+import { attempt, countIn, raise, type RoleStatus, statusOf } from './publishing.ts';
 import { loadImage } from './repositories.ts';
+import { endProposal } from './reservations.ts';
 
 /** Every open proposal of a product, with why it waits. */
 export async function listProposals(
@@ -13,20 +15,15 @@ export async function listProposals(
 ): Promise<Result<readonly RoleStatus[]>> {
   const published = await loadImage(context.store, product);
   if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
-  const rows = await context.store.proposals(product);
+  const now = context.clock.now();
+  const rows = (await context.store.proposals(product)).filter((row) => !isOver(row, now));
   const statuses: RoleStatus[] = [];
   for (const row of rows) {
-    const counted = countIn(row, published, rows);
+    const { enough } = countIn(row, published, rows);
     const others = rows.filter((other) => other !== row);
-    const { problem } = counted.enough ? await attempt(context, published, row, others) : {};
-    statuses.push({
-      ...row,
-      state: counted.enough ? 'blocked' : 'open',
-      signedBy: counted.signedBy,
-      threshold: counted.threshold,
-      ...(problem === undefined ? {} : { problem }),
-      etag: proposalEtag(row),
-    });
+    const { problem } = enough ? await attempt(context, published, row, others) : {};
+    const at = { repository: published, changes: rows };
+    statuses.push(statusOf(row, at, problem === undefined ? {} : { problem }));
   }
   return ok(statuses);
 }
@@ -53,7 +50,7 @@ export async function removeProposal(
     }
     await context.store.transaction(async (store) => {
       await raise(store, before);
-      await store.removeProposal(product, role);
+      await endProposal(store, open);
       const { version, file, proposed } = open;
       await record(store, request.by, context.clock.now(), {
         act: 'proposal.remove',

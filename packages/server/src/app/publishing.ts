@@ -4,16 +4,17 @@
  * Keeps true: role, snapshot and everything they need are written in one transaction, after the whole repository was
  * rehearsed with the device's own check; a proposal that cannot come into force yet says why and waits.
  */
+import type { KeyHolder } from '@airlock/protocol';
 import { fail, ok, type Failure, type Result } from '@airlock/trust';
 import { type ImageRepository, viewOf } from '../core/files.ts';
 import {
   countHeld,
-  countsNoMore,
   countSignatures,
   type Counted,
   type Presented,
   readPresented,
 } from '../core/proposals.ts';
+import { endOf, proposalEtag } from '../core/proposal-life.ts';
 import { rehearseAll, withChanges } from '../core/publication.ts';
 import { lostBySigner, missingFileName, missingMessage, onlyTakesBack } from '../core/restoration.ts';
 import { imageOwner, lifeSeconds } from '../core/versions.ts';
@@ -23,7 +24,10 @@ import type { Actor } from './audit.ts';
 import type { Context } from './context.ts';
 import { recordPublished, recordSigning, type Signing } from './publishing-acts.ts';
 import { loadImage, policyOf } from './repositories.ts';
-import { checkAuditLog, takeStatements } from './statements.ts';
+import { checkAcceptable, checkNeeds, checkNumber, checkTogether } from './proposal-checks.ts';
+import { checkReserved, endByTargets, endOverdue, endProposal } from './reservations.ts';
+import { keyHoldersOf } from './key-holders.ts';
+import { takeStatements } from './statements.ts';
 
 /** Where a role stands after an act. */
 export interface RoleStatus {
@@ -33,11 +37,15 @@ export interface RoleStatus {
   readonly version: number;
   readonly file: string;
   readonly signedBy: readonly string[];
+  /** Keys that may sign and did not. */
+  readonly missing: readonly KeyHolder[];
   readonly threshold: number;
   readonly problem?: Failure;
   readonly etag: string;
   readonly proposedBy: string;
   readonly proposed: number;
+  /** When it ends by itself. */
+  readonly until: number;
 }
 
 export interface ProposalRequest {
@@ -52,13 +60,12 @@ export interface ProposalRequest {
   readonly by: Actor;
 }
 
-export const proposalEtag = (row: Pick<ProposalRow, 'version' | 'revision'>): string =>
-  `"${row.version}.${row.revision}"`;
-
 /** Takes a role file with at least one valid signature; publishes when it is enough. See the error table for codes. */
 export async function putProposal(context: Context, request: ProposalRequest): Promise<Result<RoleStatus>> {
   const { product, role, file } = request;
   return await context.locks.run(imageOwner(product), async () => {
+    const now = context.clock.now();
+    await endOverdue(context, product);
     const published = await loadImage(context.store, product);
     if (published === undefined) return fail('API_NOT_FOUND', `there is no product ${product}`, 'product');
     const presented = readPresented(product, role, file);
@@ -68,7 +75,9 @@ export async function putProposal(context: Context, request: ProposalRequest): P
     const open = await context.store.proposal(product, role);
     const fits = await checkNumber(context, published, presented.value, open, request);
     if (!fits.ok) return fits;
-    if (fits.value !== undefined) return ok(fits.value);
+    if (fits.value !== undefined) return ok(publishedStatus(published, fits.value, request.by.name, now));
+    const free = await checkReserved(context, product, presented.value);
+    if (!free.ok) return free;
     const needs = await checkNeeds(context, product, presented.value);
     if (!needs.ok) return needs;
     const same = open !== undefined && signedSha256(product, open) === presented.value.signedSha256;
@@ -87,6 +96,8 @@ export async function putProposal(context: Context, request: ProposalRequest): P
       statements: request.statements ?? [],
     });
     if (!taken.ok) return taken;
+    const acceptable = await checkAcceptable(context, published, presented.value, proposals);
+    if (!acceptable.ok) return acceptable;
     const before = same ? countHeld(open.file, role, delegators.value) : undefined;
     const known = before?.ok === true ? before.value.signedBy : [];
     const row: ProposalRow = {
@@ -96,14 +107,16 @@ export async function putProposal(context: Context, request: ProposalRequest): P
       revision: (open?.revision ?? 0) + 1,
       file: counted.value.file,
       proposedBy: same ? open.proposedBy : request.by.name,
-      proposed: same ? open.proposed : context.clock.now(),
+      proposed: same ? open.proposed : now,
     };
     // A withdrawal that claims could not hold back must not take along what they do.
     const others = held.value === 'alone' ? [] : proposals.filter((other) => other.role !== role);
     const keyIds = signedBy.filter((keyId) => !known.includes(keyId));
     const { signedSha256: signed } = presented.value;
     const signing = { product, row, signedSha256: signed, keyIds, statements: taken.value };
-    return await storeAndPublish(context, published, row, { signing, by: request.by, others });
+    const replaced = same ? undefined : open;
+    const how = { signing, by: request.by, others, replaced, open: proposals };
+    return await storeAndPublish(context, published, row, how);
   });
 }
 
@@ -146,72 +159,6 @@ export function versionsOf(repository: ImageRepository): Map<string, number> {
   return new Map([root, ...roles.values()].map(({ role, version }) => [role, version]));
 }
 
-/** Answers a status when there is nothing left to do (the very file is published). */
-async function checkNumber(
-  context: Context,
-  published: ImageRepository,
-  presented: Presented,
-  open: ProposalRow | undefined,
-  request: ProposalRequest,
-): Promise<Result<RoleStatus | undefined>> {
-  const { product, role, version } = { ...presented, product: request.product };
-  const inForce = role === 'root' ? published.root : published.roles.get(role);
-  if (inForce !== undefined && version <= inForce.version && !countsNoMore(published, inForce)) {
-    const now = readPresented(product, role, inForce.file);
-    if (version === inForce.version && now.ok && now.value.signedSha256 === presented.signedSha256) {
-      return ok(publishedStatus(published, inForce, request.by.name, context.clock.now()));
-    }
-    const message = `${role} ${version} is not above the published version ${inForce.version}`;
-    return fail('API_VERSION_USED', message, 'signed.version');
-  }
-  if (role === 'root' && version !== published.root.version + 1) {
-    return fail(
-      'API_VERSION_USED',
-      `the next root must be version ${published.root.version + 1}`,
-      'signed.version',
-    );
-  }
-  const used = await context.store.usedNumber(product, role, version);
-  const sameContent = used === presented.signedSha256;
-  // Roots are numbered without gaps (TUF 5.3.5), so that a withdrawn root's number must be taken again.
-  const mayReuse = role === 'root' && (open === undefined || request.ifMatch === proposalEtag(open));
-  if (used !== undefined && !sameContent && !mayReuse) {
-    const message = `${role} ${version} was signed before with another content: take the next number`;
-    return fail('API_VERSION_USED', message, 'signed.version');
-  }
-  if (open !== undefined && !sameContent && request.ifMatch !== proposalEtag(open)) {
-    const code = request.ifMatch === undefined ? 'API_PRECONDITION_REQUIRED' : 'API_PRECONDITION';
-    const message = `${role} has an open proposal ${open.version}; replacing it needs If-Match: ${proposalEtag(open)}`;
-    return fail(code, message, 'if-match');
-  }
-  return ok(undefined);
-}
-
-/** What a role refers to must be here, or devices would be sent after files that nobody serves. */
-async function checkNeeds(context: Context, product: string, presented: Presented): Promise<Result<true>> {
-  const { store } = context;
-  const { view } = presented;
-  if (view.kind === 'targets') {
-    const policy = await store.document(product, view.policy.sha256);
-    if (policy !== undefined) return await checkAuditLog(context, policy);
-    const message = `upload the policy ${view.policy.sha256} first`;
-    return fail('API_MISSING_FILE', message, 'signed.targets.policy.json');
-  }
-  if (view.kind === 'function') {
-    for (const { version, sha256 } of view.releases) {
-      const release = await store.release(product, version);
-      if (release?.manifestSha256 === sha256) continue;
-      const what = release === undefined ? 'is not known here' : 'has another manifest here';
-      return fail(
-        'API_MISSING_FILE',
-        `release ${version} ${what}`,
-        `signed.targets.${view.role}/${version}.json`,
-      );
-    }
-  }
-  return ok(true);
-}
-
 /** Files that may delegate to a role: the one in force, then the proposed next one. */
 function delegatorsOf(
   role: string,
@@ -229,6 +176,10 @@ function delegatorsOf(
 interface How {
   readonly signing: Signing;
   readonly by: Actor;
+  /** The proposal of the same role that this one takes the place of. */
+  readonly replaced: ProposalRow | undefined;
+  /** Every proposal that was open. */
+  readonly open: readonly ProposalRow[];
 }
 
 async function storeAndPublish(
@@ -239,17 +190,30 @@ async function storeAndPublish(
 ): Promise<Result<RoleStatus>> {
   const outcome = await attempt(context, published, row, others);
   await commit(context, published, row, how, outcome);
-  const counted = countIn(row, outcome.after ?? published, [...others, row]);
-  const state = outcome.after !== undefined ? 'published' : counted.enough ? 'blocked' : 'open';
-  const { problem } = outcome;
-  return ok({
+  const at = { repository: outcome.after ?? published, changes: [...others, row] };
+  return ok(statusOf(row, at, outcome));
+}
+
+/** Where a proposal stands after it was tried. */
+export function statusOf(
+  row: ProposalRow,
+  { repository, changes }: { readonly repository: ImageRepository; readonly changes: readonly RoleFile[] },
+  { after, problem }: Pick<Outcome, 'after' | 'problem'>,
+): RoleStatus {
+  const counted = countIn(row, repository, changes);
+  const state = after !== undefined ? 'published' : counted.enough ? 'blocked' : 'open';
+  const delegators = delegatorsOf(row.role, repository, changes);
+  const signers = delegators.ok ? keyHoldersOf(row.role, delegators.value, repository.policy) : [];
+  return {
     ...row,
     state,
     signedBy: counted.signedBy,
+    missing: signers.filter(({ keyId }) => !counted.signedBy.includes(keyId)),
     threshold: counted.threshold,
     ...(problem === undefined || state !== 'blocked' ? {} : { problem }),
     etag: proposalEtag(row),
-  });
+    until: endOf(row),
+  };
 }
 
 interface Outcome {
@@ -284,8 +248,9 @@ export async function attempt(
       continue;
     }
     const rehearsed = rehearseAll(published, after.value, files, at);
-    if (rehearsed.ok) return { after: after.value, changes: files };
-    problem = rehearsed.error;
+    const whole = rehearsed.ok ? await checkTogether(context, after.value) : rehearsed;
+    if (whole.ok) return { after: after.value, changes: files };
+    problem = whole.error;
   }
   return { changes: [], ...(problem === undefined ? {} : { problem }) };
 }
@@ -303,7 +268,7 @@ async function commit(
   context: Context,
   published: ImageRepository,
   row: ProposalRow,
-  { signing, by }: How,
+  { signing, by, replaced, open }: How,
   outcome: Outcome,
 ): Promise<void> {
   const { product } = row;
@@ -311,11 +276,15 @@ async function commit(
   await context.store.transaction(async (store) => {
     await store.addNumber(product, row.role, row.version, signing.signedSha256);
     await recordSigning(store, by, now, signing);
+    await store.removeReservation(product, row.role);
+    // A change voids the signatures of what it takes the place of.
+    if (replaced !== undefined) await endProposal(store, replaced);
     if (outcome.after === undefined) {
       await raise(store, published);
       return await store.putProposal(row);
     }
     for (const change of outcome.changes) await store.removeProposal(product, change.role);
+    await endByTargets(store, { by, now, published, open, changes: outcome.changes });
     await recordPublished(store, by, now, published, outcome.changes);
     await writeAfter(store, published, outcome.after, outcome.changes, now);
   });
@@ -358,9 +327,11 @@ function publishedStatus(
     ...file,
     state: 'published',
     signedBy: signatures.map(({ keyId }) => keyId),
+    missing: [],
     threshold: counted.threshold,
     etag: `"${file.version}.0"`,
     proposedBy: caller,
     proposed: now,
+    until: now,
   };
 }

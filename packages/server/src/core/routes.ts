@@ -88,6 +88,12 @@ const products = {
     of: 'function',
     does: 'takes a proposal away',
   },
+  'GET /api/v1/products/:product/queue': sees('product', 'shows what waits for whose signature'),
+  'PUT /api/v1/products/:product/proposals/:role/reservation': {
+    needs: 'proposals:write',
+    of: 'function',
+    does: 'reserves a number before it is signed',
+  },
   'PUT /api/v1/products/:product/missing/:role': {
     needs: 'recovery:write',
     of: 'product',
@@ -131,6 +137,7 @@ const audit = {
 const people = {
   'GET /health': open('says that the server is there'),
   'GET /openapi.json': open('describes this interface'),
+  'GET /metrics': { needs: 'metrics:read', of: 'fleet', does: 'gives the metrics' },
   'GET /api/v1/sign-in': open('says how people sign in'),
   'POST /api/v1/sign-in': open('signs in by password'),
   'POST /api/v1/sign-in/provider': open('begins a sign-in at the identity provider'),

@@ -82,6 +82,24 @@ export interface ProposalRow {
   readonly proposed: UtcSeconds;
 }
 
+/** A number and content that a key is about to sign: nobody else begins another one meanwhile. */
+export interface ReservationRow {
+  readonly product: string;
+  readonly role: string;
+  readonly version: number;
+  readonly signedSha256: string;
+  readonly keyId: string;
+  readonly until: UtcSeconds;
+}
+
+/** What a number of a role stands for, for ever. */
+export interface UsedNumber {
+  /** SHA-256 of the signed part. */
+  readonly signedSha256: string;
+  /** The proposal ended without being published: nothing of it counts any more. */
+  readonly voided: boolean;
+}
+
 export interface MissingRow {
   readonly role: string;
   readonly version: number;
@@ -124,11 +142,15 @@ export interface ProductStore {
   proposals(product: string): Promise<readonly ProposalRow[]>;
   putProposal(row: ProposalRow): Promise<void>;
   removeProposal(product: string, role: string): Promise<void>;
-  /** SHA-256 of the signed part under which a number was ever signed. */
-  usedNumber(product: string, role: string, version: number): Promise<string | undefined>;
+  usedNumber(product: string, role: string, version: number): Promise<UsedNumber | undefined>;
   /** The highest number ever presented for a role, 0 when none. */
   highestNumber(product: string, role: string): Promise<number>;
   addNumber(product: string, role: string, version: number, signedSha256: string): Promise<void>;
+  voidNumber(product: string, role: string, version: number): Promise<void>;
+  reservation(product: string, role: string): Promise<ReservationRow | undefined>;
+  reservations(product: string): Promise<readonly ReservationRow[]>;
+  putReservation(row: ReservationRow): Promise<void>;
+  removeReservation(product: string, role: string): Promise<void>;
   /** Proven to have existed. */
   missing(product: string): Promise<readonly MissingRow[]>;
   putMissing(product: string, row: MissingRow): Promise<void>;

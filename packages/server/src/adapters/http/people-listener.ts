@@ -7,6 +7,7 @@
 import swagger from '@fastify/swagger';
 import { Health, wireLimits } from '@airlock/protocol';
 import type { Context } from '../../app/context.ts';
+import { metricsText } from '../../app/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { Provider } from '../../ports/provider.ts';
 import { addGuard, sessionCookie } from './guard.ts';
@@ -18,6 +19,7 @@ import { addProviderRoutes } from './people-provider.ts';
 import { addPublishingRoutes } from './people-publishing.ts';
 import { addSessionRoutes } from './people-sessions.ts';
 import { addUserRoutes } from './people-users.ts';
+import { addQueueRoutes } from './people-queue.ts';
 import { type People, reasonOf } from './people.ts';
 
 export interface PeopleListenerOptions {
@@ -81,6 +83,11 @@ export async function createPeopleListener(options: PeopleListenerOptions): Prom
   addSessionRoutes(people);
   addProviderRoutes(people, options.provider);
   addUserRoutes(people);
+  addQueueRoutes(people);
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
+    const { contentType, text } = await metricsText(context);
+    return reply.type(contentType).send(text);
+  });
   await app.ready();
   guard.requireWhole();
   return app;

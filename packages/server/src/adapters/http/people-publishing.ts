@@ -29,7 +29,7 @@ const RoleParams = Type.Object({ product: Name, role: RoleName }, strict);
 const HandBackPut = Type.Object({ file: RoleFileText, statements: Type.Optional(StatementTexts) }, strict);
 const MissingList = Type.Object({ missing: Type.Array(MissingFile) }, strict);
 
-function proposalView(status: RoleStatus): ProposalView {
+export function proposalView(status: RoleStatus): ProposalView {
   const { product, role, state, version, file, threshold, etag, proposedBy, problem } = status;
   return {
     product,
@@ -38,11 +38,13 @@ function proposalView(status: RoleStatus): ProposalView {
     version,
     file,
     signedBy: [...status.signedBy],
+    missing: [...status.missing],
     threshold,
     ...(problem === undefined ? {} : { problem }),
     etag,
     proposedBy,
     proposed: formatInstant(status.proposed),
+    until: formatInstant(status.until),
   };
 }
 

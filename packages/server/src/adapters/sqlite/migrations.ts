@@ -82,6 +82,13 @@ const auditLog: readonly string[] = [
 const passedOver = `create table passed_over (owner text not null, role text not null, version integer not null,
      primary key (owner, role, version)) without rowid`;
 
+/** Numbers of proposals that ended, and numbers that are about to be signed. */
+const queue: readonly string[] = [
+  'alter table numbers add column voided integer not null default 0',
+  `create table reservations (product text not null, role text not null, version integer not null,
+     signed_sha256 text not null, key_id text not null, until text not null, primary key (product, role)) without rowid`,
+];
+
 /**
  * Users, sessions, API tokens that belong to one, and sign-ins at the identity provider. The tokens before belonged to
  * nobody and never ended: they go with their table, so that no such door stays open.
@@ -136,6 +143,11 @@ export const migrations: Record<string, Migration> = {
   '0007-passed-over': {
     async up(db: Kysely<unknown>): Promise<void> {
       await sql.raw(passedOver).execute(db);
+    },
+  },
+  '0008-queue': {
+    async up(db: Kysely<unknown>): Promise<void> {
+      for (const statement of queue) await sql.raw(statement).execute(db);
     },
   },
   '0010-people': {

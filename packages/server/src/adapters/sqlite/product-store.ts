@@ -1,7 +1,14 @@
 /** Products, proposals, used numbers, missing files, releases and the list of images in SQL. */
 import { formatInstant } from '@airlock/trust';
 import type { Kysely, Selectable } from 'kysely';
-import type { MissingRow, ProductStore, ProposalRow, ReleaseRow, ReleaseStore } from '../../ports/store.ts';
+import type {
+  MissingRow,
+  ProductStore,
+  ProposalRow,
+  ReleaseRow,
+  ReleaseStore,
+  ReservationRow,
+} from '../../ports/store.ts';
 import { seconds } from './role-store.ts';
 import type { Tables } from './tables.ts';
 
@@ -78,12 +85,12 @@ function proposalQueries(db: Kysely<Tables>) {
     async usedNumber(product: string, role: string, version: number) {
       const row = await db
         .selectFrom('numbers')
-        .select('signed_sha256')
+        .select(['signed_sha256', 'voided'])
         .where('product', '=', product)
         .where('role', '=', role)
         .where('version', '=', version)
         .executeTakeFirst();
-      return row?.signed_sha256;
+      return row && { signedSha256: row.signed_sha256, voided: row.voided !== 0 };
     },
     async highestNumber(product: string, role: string) {
       const row = await db
@@ -98,9 +105,59 @@ function proposalQueries(db: Kysely<Tables>) {
     async addNumber(product: string, role: string, version: number, signedSha256: string) {
       await db
         .insertInto('numbers')
-        .values({ product, role, version, signed_sha256: signedSha256 })
+        .values({ product, role, version, signed_sha256: signedSha256, voided: 0 })
         .onConflict((conflict) => conflict.doNothing())
         .execute();
+    },
+    async voidNumber(product: string, role: string, version: number) {
+      await db
+        .updateTable('numbers')
+        .set({ voided: 1 })
+        .where('product', '=', product)
+        .where('role', '=', role)
+        .where('version', '=', version)
+        .execute();
+    },
+    ...reservationQueries(db),
+  };
+}
+
+function reservationQueries(db: Kysely<Tables>) {
+  const read = (row: Selectable<Tables['reservations']>): ReservationRow => ({
+    product: row.product,
+    role: row.role,
+    version: row.version,
+    signedSha256: row.signed_sha256,
+    keyId: row.key_id,
+    until: seconds(row.until),
+  });
+  return {
+    async reservation(product: string, role: string) {
+      const query = db.selectFrom('reservations').selectAll().where('product', '=', product);
+      const row = await query.where('role', '=', role).executeTakeFirst();
+      return row && read(row);
+    },
+    async reservations(product: string) {
+      const query = db.selectFrom('reservations').selectAll().where('product', '=', product);
+      return (await query.orderBy('role').execute()).map(read);
+    },
+    async putReservation({ product, role, version, signedSha256, keyId, until }: ReservationRow) {
+      const values = {
+        product,
+        role,
+        version,
+        signed_sha256: signedSha256,
+        key_id: keyId,
+        until: formatInstant(until),
+      };
+      await db
+        .insertInto('reservations')
+        .values(values)
+        .onConflict((conflict) => conflict.columns(['product', 'role']).doUpdateSet(values))
+        .execute();
+    },
+    async removeReservation(product: string, role: string) {
+      await db.deleteFrom('reservations').where('product', '=', product).where('role', '=', role).execute();
     },
   };
 }

@@ -17,7 +17,15 @@ export interface Tables {
     proposed_by: string;
     proposed: string;
   };
-  numbers: { product: string; role: string; version: number; signed_sha256: string };
+  numbers: { product: string; role: string; version: number; signed_sha256: string; voided: number };
+  reservations: {
+    product: string;
+    role: string;
+    version: number;
+    signed_sha256: string;
+    key_id: string;
+    until: string;
+  };
   missing_files: {
     product: string;
     role: string;
