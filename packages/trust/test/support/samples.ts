@@ -91,8 +91,15 @@ export function sampleManifest(changes: Partial<Manifest> = {}): Manifest {
     secureBoot: ['key-2024'],
     change: {
       record: 'CR-1042',
-      impact: 'No new hazard;\nsee RA-77.',
+      impact: {
+        assessment: 'No new hazard;\nsee RA-77.',
+        safety: true,
+        effectiveness: false,
+        cybersecurity: true,
+        labelling: false,
+      },
       regulatory: { decision: 'letter to file', reference: 'LTF-9' },
+      links: ['https://qms.example/CR-1042', 'RA-77 rev 3'],
     },
     authors: ['ada'],
     emergency: false,
