@@ -211,7 +211,7 @@ async function runList(context: Context): Promise<void> {
     .map((release) => [
       String(release.version),
       release.name,
-      release.safetyClass,
+      release.emergency ? `${release.safetyClass} EMERGENCY` : release.safetyClass,
       release.approvedBy.join(', ') || '-',
       release.withdrawnBy.join(', ') || '-',
       release.created,

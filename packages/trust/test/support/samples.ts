@@ -59,7 +59,7 @@ export function samplePolicy(changes: Partial<Policy> = {}): Policy {
     product: 'infusion-pump',
     classes: { B: { engineering: 1, quality: 1 }, C: { engineering: 1, quality: 2 } },
     markets: { us: { 'regulatory-us': 1 }, eu: {} },
-    emergency: { quality: 1 },
+    emergency: { engineering: 1, quality: 1 },
     holders: [
       holder(signers.engineering, 'e1', 'engineering'),
       holder(signers.quality1, 'q1', 'quality'),
