@@ -78,11 +78,15 @@ export class Person {
     });
   }
 
-  /** Ctrl-C, and out of the shell. */
+  /** Ctrl-C where a command stays, and out of the shell. */
   async leave(): Promise<void> {
     if (this.#over) return;
-    this.#shell.stdin.write('\u0003');
-    this.#shell.stdin.end();
+    if (!promptForm.test(this.#screen)) {
+      this.#shell.stdin.write('\u0003');
+      // What is typed before that has had its effect is thrown away with it.
+      await this.#prompt();
+    }
+    this.#shell.stdin.write('exit\n');
     await waitUntil('the shell to end', commandMsMax, () => (this.#over ? true : undefined));
   }
 
