@@ -152,8 +152,8 @@ const impactAreas = ['safety', 'effectiveness', 'cybersecurity', 'labelling'] as
  */
 export function parseTouches(text: string): Result<Fields> {
   const named = text.split(',').map((name) => name.trim());
-  const known = named.every((name) => impactAreas.some((area) => area === name));
-  if (text.trim() !== 'none' && !known) {
+  const areasOnly = named.every((name) => impactAreas.some((area) => area === name));
+  if (text.trim() !== 'none' && !areasOnly) {
     const message = `"${text}" must be none, or some of ${impactAreas.join(', ')}, by commas`;
     return fail('CLI_MANIFEST_FIELD', message, '--touches');
   }
