@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { programInterlock } from '../src/adapters/interlock.ts';
-import { type DeviceState, newRecord } from '../src/core/record.ts';
+import { type Attempt, type DeviceState, newRecord } from '../src/core/record.ts';
 import { briefOf } from '../src/executor-interlock.ts';
 import { statusText } from '../src/output.ts';
 
@@ -19,10 +19,17 @@ test("TEST-OTA-1311 REQ-OTA-POL-06, REQ-OTA-LOG-02: an emergency release: its ma
     });
   assert.equal((await ask('yes').allows('fetch', marked)).allowed, true);
   assert.equal((await ask('').allows('fetch', plain)).allowed, true);
-  const attempt = {
-    ...{ id: 'b'.repeat(32), kind: 'update', fromVersion: 1, group: 'B', staged: false },
-    ...{ trialBoots: 0, notTried: 0, rotted: 0, ...installed },
-  } as const;
+  const attempt: Attempt = {
+    ...installed,
+    id: 'b'.repeat(32),
+    kind: 'update',
+    fromVersion: 1,
+    group: 'B',
+    staged: false,
+    trialBoots: 0,
+    notTried: 0,
+    rotted: 0,
+  };
   const record: DeviceState = {
     ...newRecord('A', { version: 1, manifestSha256: 'c'.repeat(64) }),
     state: 'Fetching',
@@ -30,9 +37,20 @@ test("TEST-OTA-1311 REQ-OTA-POL-06, REQ-OTA-LOG-02: an emergency release: its ma
   };
   const status = (emergency: boolean) =>
     statusText({
-      ...{ agent: 'test', device: 'pump-1', product: 'pump', running: true, bootedGroup: 'A' },
-      ...{ record, emergency, seal: 'unbound', counter: undefined, bootControl: undefined },
-      ...{ watchdog: undefined, trust: undefined, log: undefined, news: {} },
+      agent: 'test',
+      device: 'pump-1',
+      product: 'pump',
+      running: true,
+      bootedGroup: 'A',
+      record,
+      emergency,
+      seal: 'unbound',
+      counter: undefined,
+      bootControl: undefined,
+      watchdog: undefined,
+      trust: undefined,
+      log: undefined,
+      news: { waiting: undefined, refused: undefined },
     });
   assert.match(status(true), /attempt +EMERGENCY update to version 12/);
   assert.doesNotMatch(status(false), /EMERGENCY/);
