@@ -50,7 +50,7 @@ test("TEST-OTA-1311 REQ-OTA-POL-06, REQ-OTA-LOG-02: an emergency release: its ma
       watchdog: undefined,
       trust: undefined,
       log: undefined,
-      news: { waiting: undefined, refused: undefined },
+      news: {},
     });
   assert.match(status(true), /attempt +EMERGENCY update to version 12/);
   assert.doesNotMatch(status(false), /EMERGENCY/);
