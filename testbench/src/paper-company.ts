@@ -257,8 +257,15 @@ export function plainManifest(product: string, version: number): Manifest {
     secureBoot: [],
     change: {
       record: `CR-${version}`,
-      impact: 'none',
+      impact: {
+        assessment: 'none',
+        safety: false,
+        effectiveness: false,
+        cybersecurity: false,
+        labelling: false,
+      },
       regulatory: { decision: 'letter-to-file', reference: 'R-1' },
+      links: ['https://qms.example/CR-1'],
     },
     authors: ['ada'],
     emergency: false,

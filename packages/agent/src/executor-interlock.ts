@@ -33,13 +33,14 @@ export async function tellInterlock(
 /** What is known of a release whose manifest may be lost. */
 export function briefOf(
   { version, manifestSha256 }: Installed,
-  manifest: Pick<Manifest, 'name' | 'urgency'> | undefined,
+  manifest: Pick<Manifest, 'name' | 'urgency' | 'emergency'> | undefined,
 ): ReleaseBrief {
   return {
     version,
     manifestSha256,
     name: manifest?.name ?? '',
     urgency: manifest?.urgency ?? { level: 'routine' },
+    ...(manifest?.emergency === true ? { emergency: true } : {}),
   };
 }
 

@@ -9,6 +9,7 @@ import type { DeviceCode, ReportedWaiting, WrittenCode } from '@airlock/protocol
 import { heldDeviceRecord, type ApprovedRelease, type GroupLetter, type Verdict } from '@airlock/trust';
 import { failuresOf, manifestUnknown, rememberRefusal, wasRefused, type Attempt } from './core/record.ts';
 import { stricterRate } from './core/schedule.ts';
+import { emergencyNote } from './core/emergency.ts';
 import { createExecutor, type Executor } from './executor.ts';
 import { counterToReport } from './executor-floor.ts';
 import type { Stop } from './executor-parts.ts';
@@ -62,7 +63,7 @@ export class PollingAgent {
     this.#loaded = loaded;
     this.#trust = trust;
     this.log = loaded.log;
-    this.#reporter = reporter({ ports, settings, log: loaded.log });
+    this.#reporter = reporter({ ports, settings, log: loaded.log, manifests: loaded.manifests });
     this.executor = createExecutor(
       {
         ports,
@@ -224,6 +225,8 @@ export class PollingAgent {
     const named = [record.confirmed.manifestSha256, booted?.manifestSha256 ?? '', release.manifestSha256];
     await manifests.forgetOthers(named);
     await manifests.keep(release.manifestText);
+    const mark = emergencyNote(release);
+    if (mark !== undefined) await this.executor.note(mark.code, mark.reason, { emergency: true });
     const stop = await this.executor.dispatch({
       kind: 'begin',
       attempt: {

@@ -16,6 +16,7 @@ import { heldDeviceRecord, readRole, signEnvelope, type TrustState, type UtcSeco
 import { messageOf } from './core/operating-error.ts';
 import { manifestUnknown, type DeviceState, type Installed } from './core/record.ts';
 import type { EventLog } from './durable/event-log.ts';
+import type { GroupManifests } from './durable/group-manifests.ts';
 import { TransportError } from './ports/platform.ts';
 import type { AgentPorts, AgentSettings } from './settings.ts';
 
@@ -43,8 +44,9 @@ export function reporter(options: {
   readonly ports: AgentPorts;
   readonly settings: AgentSettings;
   readonly log: EventLog;
+  readonly manifests: Pick<GroupManifests, 'read'>;
 }): Reporter {
-  const { ports, log } = options;
+  const { ports, log, manifests } = options;
   const firstSequence = (log.head().sequence + 1) * reportsPerStartMax;
   let reports = 0;
   let acknowledged = '';
@@ -88,8 +90,11 @@ export function reporter(options: {
     async flush({ record, trust, counter, waiting, now }) {
       // Each by itself: a server that refuses the report must not keep the log from those who need it.
       const report = await faultOf(async () => {
+        const { attempt } = record;
+        const manifest = attempt === undefined ? undefined : await manifests.read(attempt.manifestSha256);
+        const emergency = manifest?.emergency === true;
         const content = {
-          ...reportOf(options, record, trust),
+          ...reportOf(options, { record, trust, emergency }),
           ...(counter === undefined ? {} : { counter }),
           ...(waiting === undefined ? {} : { waiting }),
           ...(await secureBootOf(ports)),
@@ -139,8 +144,11 @@ async function faultOf(work: () => Promise<void>): Promise<string | undefined> {
 
 function reportOf(
   options: { readonly ports: AgentPorts; readonly settings: AgentSettings; readonly log: EventLog },
-  record: DeviceState,
-  trust: TrustState | undefined,
+  {
+    record,
+    trust,
+    emergency,
+  }: { readonly record: DeviceState; readonly trust: TrustState | undefined; readonly emergency: boolean },
 ): Omit<DeviceReport, 'sequence' | 'time'> {
   const { platform } = options.ports;
   const { attempt, lastResult } = record;
@@ -162,15 +170,20 @@ function reportOf(
     floor: record.floor,
     ...(record.restored === undefined ? {} : { restored: true }),
     state: record.state,
-    ...(attempt === undefined
-      ? {}
-      : { attempt: { id: attempt.id, version: attempt.version, manifestSha256: attempt.manifestSha256 } }),
+    ...(attempt === undefined ? {} : { attempt: attemptOf(attempt, emergency) }),
     ...(lastResult === undefined ? {} : { lastResult }),
     deviceRecord: deviceRecord?.ok === true ? deviceRecord.value.number : 0,
     ...heardOf(trust),
     agent: options.settings.agentVersion,
     logHead: options.log.head(),
   };
+}
+
+function attemptOf(
+  { id, version, manifestSha256 }: NonNullable<DeviceState['attempt']>,
+  emergency: boolean,
+): NonNullable<DeviceReport['attempt']> {
+  return { id, version, manifestSha256, ...(emergency ? { emergency } : {}) };
 }
 
 /** What runs: proven, or in its trial, or - after a lost state - unknown. */

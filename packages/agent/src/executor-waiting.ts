@@ -85,7 +85,7 @@ export class Waiting {
     const { by, reason, since, overdue } = waiting;
     const manifest = this.#release?.manifest;
     if (manifest === undefined) return { by, reason, since, overdue };
-    const { version, urgency } = manifest;
+    const { version, urgency, emergency } = manifest;
     const { level, deadline } = urgency;
     return {
       by,
@@ -95,6 +95,7 @@ export class Waiting {
       version,
       urgency: level,
       ...(deadline === undefined ? {} : { deadline }),
+      ...(emergency ? { emergency } : {}),
     };
   }
 

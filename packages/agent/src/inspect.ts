@@ -13,6 +13,7 @@ import { bootControlOf, floorStoreOf, loadPlatform } from './compose.ts';
 import type { AgentConfig } from './config.ts';
 import { judgeSeal, type SealVerdict } from './core/floor-seal.ts';
 import type { DeviceState } from './core/record.ts';
+import { groupManifests } from './durable/group-manifests.ts';
 import { openEventLog } from './durable/event-log.ts';
 import { newestRecord } from './durable/record-store.ts';
 import { trustStore } from './durable/trust-store.ts';
@@ -33,6 +34,8 @@ export interface Inspection {
   readonly bootedGroup: GroupLetter | undefined;
   /** undefined: no copy can be read (`OTA_STATE_LOST`), or never provisioned. */
   readonly record: DeviceState | undefined;
+  /** Whether the attempt's manifest marks it as an emergency. */
+  readonly emergency: boolean;
   /** Whether the record is sealed with the counter of the TPM, asked now. */
   readonly seal: SealVerdict;
   /** What the counter of the TPM says now; undefined without one, or when it cannot be asked. */
@@ -74,6 +77,7 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
     running: await isLocked(config.stateFolder).catch(() => false),
     bootedGroup: platform.ok ? platform.value.bootedGroup : undefined,
     record,
+    emergency: await isEmergency(disk, config, record),
     seal: judgeSeal(record ?? {}, reading),
     counter: reading.kind === 'value' ? reading.counter : undefined,
     bootControl: await bootControlOf(config, disk)
@@ -84,6 +88,16 @@ export async function inspect(config: AgentConfig): Promise<Inspection> {
     log: log?.facts,
     news: newsOf(record, log?.entries ?? []),
   };
+}
+
+async function isEmergency(
+  disk: Disk,
+  { stateFolder }: AgentConfig,
+  record: DeviceState | undefined,
+): Promise<boolean> {
+  if (record?.attempt === undefined) return false;
+  const manifest = await groupManifests(disk, stateFolder).read(record.attempt.manifestSha256);
+  return manifest?.emergency === true;
 }
 
 async function lookIntoLog(

@@ -50,7 +50,7 @@ export function statusText(status: Inspection): string {
     if (attempt !== undefined) {
       rows.push([
         'attempt',
-        `${attempt.kind} to version ${attempt.version} in group ${attempt.group} (${attempt.id})`,
+        `${status.emergency ? 'EMERGENCY ' : ''}${attempt.kind} to version ${attempt.version} in group ${attempt.group} (${attempt.id})`,
       ]);
     }
     if (failing !== undefined) rows.push(['failing', `${failing.code}: ${failing.reason}`]);

@@ -33,6 +33,9 @@ export interface Device {
   readonly revoked?: string;
   readonly lastSeen?: string;
   readonly assigned?: number;
+  /** Whether what is assigned is marked as an emergency. */
+  readonly emergency: boolean;
+  readonly emergencyAllowed: boolean;
   readonly reported?: ReportedDevice;
   readonly logFindings: number;
 }
@@ -84,6 +87,8 @@ export function readDevice(reader: Reader): Device {
     ...optional('revoked', reader.optional('revoked')?.text()),
     ...optional('lastSeen', reader.optional('lastSeen')?.text()),
     ...optional('assigned', reader.optional('assignment')?.at('release').integer(1)),
+    emergency: reader.optional('assignment')?.optional('emergency')?.value === true,
+    emergencyAllowed: reader.optional('emergencyAllowed')?.value === true,
     ...optional('reported', reported === undefined ? undefined : readReported(reported)),
     logFindings: reader.at('logFindings').integer(0),
   };

@@ -43,6 +43,8 @@ export interface Release {
   readonly approvedBy: readonly string[];
   /** Functions that ever took their approval back. */
   readonly withdrawnBy: readonly string[];
+  /** Marked so in its manifest. */
+  readonly emergency: boolean;
   readonly created: string;
   readonly manifest?: string;
 }
@@ -66,6 +68,7 @@ function readRelease(reader: Reader): Release {
     manifestSha256: reader.at('manifestSha256').text(),
     approvedBy: reader.at('approvedBy').texts(),
     withdrawnBy: reader.at('withdrawnBy').texts(),
+    emergency: reader.optional('emergency')?.value === true,
     created: reader.at('created').text(),
     ...optional('manifest', reader.optional('manifest')?.text()),
   };

@@ -23,12 +23,17 @@ const complete = [
   'CR-1',
   '--impact',
   'none',
+  '--touches',
+  'none',
+  '--link',
+  'https://qms.example/CR-1',
   '--regulatory',
   'none needed',
   '--author',
   'bo',
 ];
 const image = ['--image', 'rootfs=image'];
+const changeOptions = ['--change-record', '--impact', '--touches', '--regulatory', '--link'];
 
 function create(version: string, ...options: readonly string[]): string[] {
   return ['release', 'create', 'pump', version, ...options];
@@ -103,7 +108,7 @@ test('TEST-OTA-521 REQ-OTA-OPS-01, REQ-OTA-POL-03: release create, each wrong in
     'version',
     2,
   );
-  for (const option of ['--change-record', '--impact', '--regulatory', '--name', '--compat', '--author']) {
+  for (const option of [...changeOptions, '--name', '--compat', '--author']) {
     await refused(desk, create('5', ...without(option), ...image), 'OTA_MANIFEST', option, 1);
   }
   await refused(desk, create('5', ...complete, ...image, '--colour', 'red'), 'CLI_USAGE', '--colour', 2);

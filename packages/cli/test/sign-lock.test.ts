@@ -35,7 +35,7 @@ after(async () => {
 
 async function withRelease(desk: Desk, version: number): Promise<void> {
   await writeFile(join(desk.folder, 'image'), 'bytes of an image');
-  const words = `--name 1.2.0 --compat hw:rev2 --change-record CR-1 --impact none --regulatory letter --author bo`;
+  const words = `--name 1.2.0 --compat hw:rev2 --change-record CR-1 --impact none --touches none --link CR-1 --regulatory letter --author bo`;
   const options = [...words.split(' '), '--image', 'rootfs=image'];
   const made = await desk.run('release', 'create', 'pump', String(version), ...options);
   assert.equal(made.status, 0, made.err);

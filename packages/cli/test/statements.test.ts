@@ -31,7 +31,22 @@ after(async () => {
 });
 
 const made = [
-  ['--name', '1.2.0', '--compat', 'hw:rev2', '--change-record', 'CR-1', '--impact', 'none', '--author', 'bo'],
+  [
+    '--name',
+    '1.2.0',
+    '--compat',
+    'hw:rev2',
+    '--change-record',
+    'CR-1',
+    '--impact',
+    'none',
+    '--touches',
+    'none',
+    '--link',
+    'https://qms.example/CR-1',
+    '--author',
+    'bo',
+  ],
   ['--regulatory', 'letter to file', '--image', 'rootfs=image'],
 ].flat();
 

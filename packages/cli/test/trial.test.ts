@@ -39,6 +39,10 @@ const complete = [
   'CR-1',
   '--impact',
   'none',
+  '--touches',
+  'none',
+  '--link',
+  'https://qms.example/CR-1',
 ].concat(['--regulatory', 'none needed', '--author', 'bo', '--image', 'rootfs=image']);
 
 function create(version: string, ...more: readonly string[]): string[] {

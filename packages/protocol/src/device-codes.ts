@@ -17,6 +17,12 @@ export const deviceCodes = {
     remedy: 'Nothing to do.',
     decidedIn: 'packages/agent/src/core/moves.ts#beginAttempt',
   },
+  OTA_EMERGENCY: {
+    summary:
+      'A release that its manifest marks as an emergency is about to be installed; the reason says which approvals it had.',
+    remedy: 'Nothing to do; compare the approvals with the change record of the release.',
+    decidedIn: 'packages/agent/src/core/emergency.ts#emergencyNote',
+  },
   OTA_STAGED: {
     summary: 'All images are written to the other group and read back.',
     remedy: 'Nothing to do; activation waits for the interlock and the window.',

@@ -151,6 +151,12 @@ export const ReleaseView = Type.Object(
      * that saw it refuse the release for good.
      */
     withdrawnBy: Type.Array(Name),
+    /** Marked so in its manifest. This and `change` are absent only while the manifest is not here. */
+    emergency: Type.Optional(Type.Boolean()),
+    /** Of the manifest: record, areas that its impact assessment touches, regulatory decision. */
+    change: Type.Optional(
+      Type.Object({ record: Line, touches: Type.Array(Type.String()), regulatory: Line }, strict),
+    ),
     created: Instant,
     createdBy: Line,
     /** Exact text; only when one release is asked for. */
@@ -229,6 +235,8 @@ export const AssignmentView = Type.Object(
     window: Type.Optional(Window),
     bytesPerSecondMax: Type.Optional(Type.Integer()),
     consentRequired: Type.Boolean(),
+    /** Present, and true, for a release that its manifest marks so. */
+    emergency: Type.Optional(Type.Literal(true)),
     etag: Type.String(),
     assigned: Instant,
     assignedBy: Line,
@@ -251,6 +259,8 @@ export const DeviceView = Type.Object(
     safetyClass: Type.String(),
     market: Type.String(),
     hardware: Type.Array(Type.String()),
+    /** Whether the emergency set may stand in for its class and market; of its device record. */
+    emergencyAllowed: Type.Boolean(),
     recordNumber: Version,
     /** Keys whose signatures its record carries; whoever takes a provisioning key away must know. */
     recordKeyIds: Type.Optional(Type.Array(Sha256)),

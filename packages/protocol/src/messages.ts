@@ -87,7 +87,13 @@ export interface DeviceReport {
   /** Value of the TPM's counter: the one that a device record must name to end `restored`. Absent without a TPM. */
   readonly counter?: number;
   readonly state: AttemptState;
-  readonly attempt?: { readonly id: string; readonly version: number; readonly manifestSha256: string };
+  readonly attempt?: {
+    readonly id: string;
+    readonly version: number;
+    readonly manifestSha256: string;
+    /** Present for a release that its manifest marks so. */
+    readonly emergency?: true;
+  };
   /** What a release waits for that could go on, or could be looked at again; absent while nothing waits. */
   readonly waiting?: ReportedWaiting;
   /** Result of the last attempt that ended. */
@@ -118,6 +124,8 @@ export interface ReportedWaiting {
   readonly deadline?: string;
   /** Whether somebody defers it past its deadline: an alarm, and never a reason to go on. */
   readonly overdue: boolean;
+  /** Present for a release that its manifest marks so. */
+  readonly emergency?: true;
 }
 
 /** One event in the device's log; `previous` chains it to the one before. Canonical JSON (RFC 8785) is hashed. */

@@ -83,7 +83,15 @@ export const DeviceReportSchema = Type.Object(
       Type.Literal('Failing'),
     ]),
     attempt: Type.Optional(
-      Type.Object({ id: RandomId, version: ReleaseVersion, manifestSha256: Sha256 }, strict),
+      Type.Object(
+        {
+          id: RandomId,
+          version: ReleaseVersion,
+          manifestSha256: Sha256,
+          emergency: Type.Optional(Type.Literal(true)),
+        },
+        strict,
+      ),
     ),
     waiting: Type.Optional(
       Type.Object(
@@ -97,6 +105,7 @@ export const DeviceReportSchema = Type.Object(
           ),
           deadline: Type.Optional(Type.String({ maxLength: 32 })),
           overdue: Type.Boolean(),
+          emergency: Type.Optional(Type.Literal(true)),
         },
         strict,
       ),

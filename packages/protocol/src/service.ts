@@ -46,6 +46,8 @@ export interface ServiceRelease {
   readonly name: string;
   readonly manifestSha256: string;
   readonly urgency: Manifest['urgency'];
+  /** Present for a release that its manifest marks so. */
+  readonly emergency?: true;
 }
 
 export interface ServiceStatus {

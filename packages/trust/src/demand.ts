@@ -52,7 +52,7 @@ export function computeDemand(input: {
   const emergency = manifest.emergency && record.emergencyAllowed && policy.emergency !== undefined;
   const company = emergency ? [policy.emergency ?? {}] : [policyClass, policyMarket];
   const functions = union([minimumClass, minimumMarket, ...company, manifest.demand]);
-  // parsePolicy asks two functions of every class; the emergency set that stands in for it may have one.
+  // parsePolicy asks two functions of every class and of the emergency set; whoever hands in another policy is stopped.
   if (functions.size < functionsPerClassMin) {
     return fail(
       'OTA_BELOW_MINIMUM',

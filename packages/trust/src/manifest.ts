@@ -3,7 +3,8 @@
  *
  * Keeps true: the bytes are RFC 8785 canonical JSON, so that one manifest has one hash; every field that this device
  * knows is there, in range and of bounded length; no component stands twice; a release names its change record, its
- * impact assessment and its regulatory decision (POL-03); an extension that `critical` names must be understood.
+ * impact assessment, its regulatory decision and where they are found (POL-03); an extension that `critical` names
+ * must be understood.
  * Unknown fields of the manifest itself and of an image are ignored (the text is kept whole elsewhere); inside the
  * other objects they are refused, because a misspelt `installedMin` would be a lost safeguard.
  * Leaves to others: whether it fits this device (applicability.ts), whether it is approved (agreement.ts).
@@ -126,18 +127,40 @@ function readData(field: Field): NonNullable<Manifest['data']> {
 }
 
 function readChange(field: Field): Manifest['change'] {
-  field.object(['record', 'impact', 'regulatory']);
+  field.object(['record', 'impact', 'regulatory', 'links']);
   const regulatory = field.at('regulatory');
   regulatory.object(['decision', 'reference']);
   return {
     record: field.at('record').line(),
-    impact: field.at('impact').paragraph(trustLimits.impactCharactersMax),
+    impact: readImpact(field.at('impact')),
     regulatory: {
       decision: regulatory.at('decision').line(),
       // A decision that needs no submission may have nothing to refer to.
       reference: regulatory.at('reference').line({ empty: true }),
     },
+    links: nonEmpty(field.at('links'), readLink),
   };
+}
+
+/** Each area is answered, with yes or no: one that nobody thought of must not read as "not touched". */
+function readImpact(field: Field): Manifest['change']['impact'] {
+  field.object(['assessment', 'safety', 'effectiveness', 'cybersecurity', 'labelling']);
+  return {
+    assessment: field.at('assessment').paragraph(trustLimits.impactCharactersMax),
+    safety: field.at('safety').boolean(),
+    effectiveness: field.at('effectiveness').boolean(),
+    cybersecurity: field.at('cybersecurity').boolean(),
+    labelling: field.at('labelling').boolean(),
+  };
+}
+
+/** `https://ada:secret@qms/...`: what is signed here is shown to everybody, for ever. */
+const credentialsInLink = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*@/i;
+
+function readLink(field: Field): string {
+  const link = field.line();
+  if (credentialsInLink.test(link)) field.refuse('must not carry a user name or a password');
+  return link;
 }
 
 function readUrgency(field: Field): Manifest['urgency'] {

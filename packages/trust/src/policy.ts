@@ -3,7 +3,7 @@
  * holds their keys. Signed by way of `targets`, whose only target it is.
  *
  * Read strictly: RFC 8785 canonical JSON, no unknown field (a rule that a device does not understand must not be
- * skipped), every class asks at least two functions (POL-02), every key has one holder.
+ * skipped), every class and the emergency set ask at least two functions (POL-02), every key has one holder.
  * Leaves to others: separation of holders and keys (separation.ts), the union with the root's minimum (demand.ts).
  */
 import { Buffer } from 'node:buffer';
@@ -54,7 +54,8 @@ function readPolicy(field: Field): Policy {
     schema,
     product: field.at('product').name(),
     ...readClassesAndMarkets(field, functionsPerClassMin),
-    ...(emergency === undefined ? {} : { emergency: readThresholds(emergency, 1) }),
+    // Stands in for the set of a class, so it asks as many: an emergency is no reason for one person to decide alone.
+    ...(emergency === undefined ? {} : { emergency: readThresholds(emergency, functionsPerClassMin) }),
     holders: readHolders(field.at('holders')),
     ...readAuditLog(field),
     secureBootRevoked: field.at('secureBootRevoked').unique((id) => id.line()),

@@ -102,8 +102,18 @@ export interface Manifest {
   readonly secureBoot: readonly string[];
   readonly change: {
     readonly record: string;
-    readonly impact: string;
+    /** What the change touches, each answered; `assessment` says why. */
+    readonly impact: {
+      readonly assessment: string;
+      readonly safety: boolean;
+      readonly effectiveness: boolean;
+      readonly cybersecurity: boolean;
+      readonly labelling: boolean;
+    };
+    /** Such as `letter to file`, `Special 510(k)`, `PMA supplement`, `EU notified body`. */
     readonly regulatory: { readonly decision: string; readonly reference: string };
+    /** Where record, assessment and decision are found: addresses, or names of documents; at least one. */
+    readonly links: readonly string[];
   };
   readonly authors: readonly string[];
   readonly emergency: boolean;

@@ -218,9 +218,10 @@ test('TEST-OTA-149 REQ-OTA-POL-10: a signer, any two different roles or policies
   assert.deepEqual(told(describePolicyChange(files.policy, policy({ secureBootRevoked: [] }))), [
     'removed revoked secure-boot key key-2019',
   ]);
-  assert.deepEqual(told(describePolicyChange(files.policy, policy({ emergency: { quality: 2 } }))), [
-    'changed policy for emergencies',
-  ]);
+  assert.deepEqual(
+    told(describePolicyChange(files.policy, policy({ emergency: { engineering: 1, quality: 2 } }))),
+    ['changed policy for emergencies'],
+  );
   const otherKey = publicKeyJson(ed25519(92).publicKey);
   assert.deepEqual(told(describePolicyChange(files.policy, policy({ auditKey: otherKey }))), [
     'changed field auditKey.keyval.public',

@@ -109,7 +109,18 @@ export class Company {
       [
         ['release', 'create', product, String(version), '--name', `demo ${version}`],
         ['--image', `rootfs=${image}`, '--compat', options.hardware ?? 'hw:rev2'],
-        ['--change-record', `CR-${version}`, '--impact', 'demo: no risk to a patient', '--author', 'cy'],
+        [
+          '--change-record',
+          `CR-${version}`,
+          '--impact',
+          'demo: no risk to a patient',
+          '--touches',
+          'none',
+          '--link',
+          `https://qms.example/CR-${version}`,
+          '--author',
+          'cy',
+        ],
         ['--regulatory', 'letter to file', '--regulatory-reference', `RA-${version}`],
         // Lanes that run side by side make theirs in any order.
         ['--below-highest'],

@@ -44,7 +44,18 @@ function evilManifest(version: number): Uint8Array {
     ...plainManifest(product, version),
     name: 'not approved by anybody',
     images: [{ component: 'rootfs', len: 1, hash: 'a'.repeat(64) }],
-    change: { record: 'CR-0', impact: 'none', regulatory: { decision: 'none', reference: 'none' } },
+    change: {
+      record: 'CR-0',
+      impact: {
+        assessment: 'none',
+        safety: false,
+        effectiveness: false,
+        cybersecurity: false,
+        labelling: false,
+      },
+      regulatory: { decision: 'none', reference: 'none' },
+      links: ['https://qms.example/CR-1'],
+    },
     authors: ['mallory'],
   });
 }

@@ -67,11 +67,12 @@ export function programInterlock(program: InterlockProgram | 'none'): Interlock 
   };
 }
 
-function variablesOf({ manifestSha256, urgency }: ReleaseBrief): Readonly<Record<string, string>> {
+function variablesOf({ manifestSha256, urgency, emergency }: ReleaseBrief): Readonly<Record<string, string>> {
   return {
     AIRLOCK_MANIFEST_SHA256: manifestSha256,
     AIRLOCK_URGENCY: urgency.level,
     ...(urgency.deadline === undefined ? {} : { AIRLOCK_DEADLINE: urgency.deadline }),
+    ...(emergency === undefined ? {} : { AIRLOCK_EMERGENCY: 'yes' }),
   };
 }
 

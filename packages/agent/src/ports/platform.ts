@@ -46,6 +46,8 @@ export interface ReleaseBrief {
   readonly name: string;
   readonly manifestSha256: string;
   readonly urgency: Manifest['urgency'];
+  /** Present for a release that its manifest marks so: whoever is asked must know. */
+  readonly emergency?: true;
 }
 
 /** `by`: who or what said so, for the log; absent: the interlock as a whole. */

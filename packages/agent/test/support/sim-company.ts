@@ -277,8 +277,15 @@ function manifestOf(version: number, changes: Partial<Manifest> = {}): Manifest 
     secureBoot: [],
     change: {
       record: 'CR-1',
-      impact: 'none',
+      impact: {
+        assessment: 'none',
+        safety: false,
+        effectiveness: false,
+        cybersecurity: false,
+        labelling: false,
+      },
       regulatory: { decision: 'letter-to-file', reference: 'LTF-1' },
+      links: ['https://qms.example/CR-1'],
     },
     authors: ['dev@example.org'],
     emergency: false,

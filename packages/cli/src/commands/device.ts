@@ -192,6 +192,11 @@ export async function findDevice(context: Context): Promise<Device> {
   return found ?? stop('CLI_DEVICE_UNKNOWN', `the server knows no device ${context.argument(0)}`, 'DEVICE');
 }
 
+function assignedWords({ assigned, emergency }: Device): string {
+  if (assigned === undefined) return 'nothing';
+  return `release ${assigned}${emergency ? ', marked EMERGENCY' : ''}`;
+}
+
 async function runShow(context: Context): Promise<void> {
   const device = await findDevice(context);
   const { reported } = device;
@@ -203,7 +208,8 @@ async function runShow(context: Context): Promise<void> {
     ['registered', device.registered],
     ...(device.revoked === undefined ? [] : [['revoked', device.revoked]]),
     ['last seen', device.lastSeen ?? 'never'],
-    ['assigned', device.assigned === undefined ? 'nothing' : `release ${device.assigned}`],
+    ['emergency set', device.emergencyAllowed ? 'may stand in for class and market' : 'does not count'],
+    ['assigned', assignedWords(device)],
     ...(reported === undefined
       ? []
       : [

@@ -167,7 +167,7 @@ function deviceRow(device: Device): string[] {
     device.device,
     String(reported?.booted ?? '-'),
     String(reported?.confirmed ?? '-'),
-    String(device.assigned ?? '-'),
+    `${device.assigned ?? '-'}${device.emergency ? ' EMERGENCY' : ''}`,
     device.revoked === undefined ? stateWords(device) : 'revoked',
     lastResult(device),
     device.lastSeen ?? 'never',

@@ -17,6 +17,7 @@ import {
   mergeFields,
   nameOption,
   parseImageOption,
+  parseTouches,
   readManifestFile,
 } from '../core/manifest-input.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
@@ -56,6 +57,11 @@ function optionFields({ options }: Context): Fields {
     ...given('reference', options.text('regulatory-reference')),
   });
   const demand = options.text('demand');
+  const touches = options.text('touches');
+  const impact = group('impact', {
+    ...given('assessment', options.text('impact')),
+    ...(touches === undefined ? {} : need(parseTouches(touches))),
+  });
   return {
     ...given('name', options.text('name')),
     ...given('udi', options.text('udi')),
@@ -69,8 +75,9 @@ function optionFields({ options }: Context): Fields {
     ...listed('secureBoot', options.list('secure-boot-key')),
     ...group('change', {
       ...given('record', options.text('change-record')),
-      ...given('impact', options.text('impact')),
+      ...impact,
       ...regulatory,
+      ...listed('links', options.list('link')),
     }),
     ...listed('authors', options.list('author')),
     ...(options.flag('emergency') ? { emergency: true } : {}),
@@ -204,7 +211,7 @@ async function runList(context: Context): Promise<void> {
     .map((release) => [
       String(release.version),
       release.name,
-      release.safetyClass,
+      release.emergency ? `${release.safetyClass} EMERGENCY` : release.safetyClass,
       release.approvedBy.join(', ') || '-',
       release.withdrawnBy.join(', ') || '-',
       release.created,
@@ -279,7 +286,7 @@ export const releaseCommands: readonly CommandSpec[] = [
     summary: 'make a release: manifest, hashes, upload',
     help: 'A JSON file given by --manifest holds fields of the manifest, with "images": [{"component", "file"}]; options\nwin over it. A change record, an impact assessment and a regulatory decision are needed.',
     example:
-      'release create infusion-pump 12 --name "2.4.0" --compat hw:rev2 --image rootfs=build/rootfs.img --change-record CR-812 --impact "Alarm volume; safety reviewed" --regulatory "letter to file" --author bo',
+      'release create infusion-pump 12 --name "2.4.0" --compat hw:rev2 --image rootfs=build/rootfs.img --change-record CR-812 --impact "Alarm volume; see RA-77" --touches safety,labelling --regulatory "letter to file" --link https://qms.example/CR-812 --author bo',
     options: [
       { flags: '--manifest <file>', describe: 'JSON file with fields of the manifest' },
       { flags: '--image <spec>', describe: 'an image: COMPONENT=FILE', many: true },
@@ -290,8 +297,13 @@ export const releaseCommands: readonly CommandSpec[] = [
       { flags: '--slot <slot>', describe: 'inactive (default), or A or B to pin it' },
       { flags: '--change-record <id>', describe: 'change-control record' },
       { flags: '--impact <text>', describe: 'impact assessment' },
+      {
+        flags: '--touches <areas>',
+        describe: 'what it touches: none, or some of safety,effectiveness,cybersecurity,labelling',
+      },
       { flags: '--regulatory <text>', describe: 'regulatory decision, such as "letter to file"' },
       { flags: '--regulatory-reference <id>', describe: 'its reference' },
+      { flags: '--link <address>', describe: 'where record, assessment and decision are found', many: true },
       { flags: '--author <name>', describe: 'who made it', many: true },
       { flags: '--notes <text>', describe: 'release notes' },
       {

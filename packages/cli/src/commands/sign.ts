@@ -7,7 +7,14 @@
  */
 import { approvalMeanings } from '@airlock/audit';
 import { roleLifeSeconds } from '@airlock/protocol';
-import { addSignature, type ImageView, type KeysAndThreshold, sha256Hex, trustLimits } from '@airlock/trust';
+import {
+  addSignature,
+  type ImageView,
+  type KeysAndThreshold,
+  type Manifest,
+  sha256Hex,
+  trustLimits,
+} from '@airlock/trust';
 import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
@@ -18,6 +25,7 @@ import {
   signedListLines,
   type SigningPlan,
 } from '../core/signing.ts';
+import { emergencyNotice, emergencyStillOpen } from '../core/emergency.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
 import { stillToApprove } from '../core/still-needed.ts';
 import { parseJson } from '../files.ts';
@@ -182,7 +190,7 @@ function indent(text: string): string {
   return `  ${text}`;
 }
 
-async function sign(session: Session, act: Act, details: string): Promise<void> {
+async function sign(session: Session, act: Act, details: string, manifest?: Manifest): Promise<void> {
   const { context, api, product, verified } = session;
   const proposal = await openProposal(session);
   const what = plan(session, act, proposal);
@@ -214,7 +222,7 @@ async function sign(session: Session, act: Act, details: string): Promise<void> 
     statements: [statement],
   });
   const entry = await findEntry(context.home, api.audit, prepared, about);
-  report(session, act, what, answer, { prepared, entry, time: stating.now });
+  report(session, act, what, answer, { prepared, entry, time: stating.now, manifest });
 }
 
 /**
@@ -235,6 +243,8 @@ interface Receipt {
   /** Of the audit log. */
   readonly entry: number;
   readonly time: number;
+  /** Of an approval. */
+  readonly manifest: Manifest | undefined;
 }
 
 function report(session: Session, act: Act, what: SigningPlan, answer: Proposal, receipt: Receipt): void {
@@ -246,6 +256,11 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal,
     .filter(({ keyId }) => !signedBy.includes(keyId))
     .map(({ keyId }) => holderOf(view, keyId)?.name ?? keyId.slice(0, 12));
   const open = act.kind === 'approve' && published ? stillToApprove(view, session.function, act) : [];
+  const { manifest } = receipt;
+  const emergency =
+    manifest !== undefined && act.kind === 'approve' && published
+      ? emergencyStillOpen(manifest, view, session.function, act)
+      : [];
   const { unattended } = context.ring.passphrases;
   const state = published
     ? `Published: ${session.function} number ${what.draft.version}, valid until ${instant(what.expires)}`
@@ -258,6 +273,7 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal,
     state,
     receiptLine(receipt.prepared, receipt.entry, receipt.time),
     ...(open.length === 0 ? [] : [`Release ${actVersion(act)} still needs: ${open.join('; ')}`]),
+    ...emergency,
     ...(act.kind === 'withdraw' ? [`Reason, in the statement and in key-use.jsonl: ${act.reason}`] : []),
     ...(unattended ? ['The passphrase was unattended; this is recorded.'] : []),
   ];
@@ -270,7 +286,7 @@ function report(session: Session, act: Act, what: SigningPlan, answer: Proposal,
     signedBy,
     threshold: delegation.threshold,
     ...(published ? {} : { missing }),
-    ...(act.kind === 'approve' ? { stillToApprove: open } : {}),
+    ...(act.kind === 'approve' ? { stillToApprove: open, emergency: manifest?.emergency === true } : {}),
     ...(act.kind === 'withdraw' ? { reason: act.reason } : {}),
     meaning: meaningOf(act),
     signer: receipt.prepared.signer,
@@ -291,11 +307,16 @@ async function runApprove(context: Context): Promise<void> {
   const meaning = context.options.choice('meaning', approvalMeanings) ?? 'approved for release';
   await alone(context, `approve ${context.argument(0)} ${version}`, async () => {
     const session = await begin(context);
-    const { release, whole, bytes, sha256 } = await fetchRelease(session.api, session.product, version);
+    const { release, manifest, whole, bytes, sha256 } = await fetchRelease(
+      session.api,
+      session.product,
+      version,
+    );
     refuseOther(session, version, sha256);
     const act: Act = { kind: 'approve', version, length: bytes.length, sha256, meaning };
     const lines = manifestLines(whole, sha256, await earlierApproved(session, version));
-    await sign(session, act, `${lines}${withdrawnLine(release, version)}`);
+    const notice = emergencyNotice(manifest, session.verified.view);
+    await sign(session, act, `${notice}${lines}${withdrawnLine(release, version)}`, manifest);
   });
 }
 

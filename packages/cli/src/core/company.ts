@@ -208,6 +208,11 @@ function checkDemand(input: CompanyInput, company: Company): Result<true> {
     }
   }
   for (const { subject, set, field } of allSets(company)) {
+    if (subject === 'emergency' && field === '--emergency-set' && Object.keys(set).length < 2) {
+      const message =
+        'the emergency set must ask at least two functions: no person decides alone, in an emergency either';
+      return fail('CLI_DEMAND', message, field);
+    }
     if (isSafetyClass(subject) && Object.keys(set).length < 2) {
       return fail(
         'CLI_DEMAND',

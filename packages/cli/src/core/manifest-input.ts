@@ -144,7 +144,23 @@ export function parseImageOption(text: string): Result<FileRequest> {
   return ok({ name: text.slice(0, at), file: text.slice(at + 1), field: '--image' });
 }
 
-/** The later one wins, field by field; objects are merged one level deep (`change`, `requires`, ...). */
+const impactAreas = ['safety', 'effectiveness', 'cybersecurity', 'labelling'] as const;
+
+/**
+ * `safety,labelling` or `none`, as the four answers of an impact assessment. Code: CLI_MANIFEST_FIELD.
+ * There is no default: "touches nothing" is an assessment too, and somebody must have made it.
+ */
+export function parseTouches(text: string): Result<Fields> {
+  const named = text.split(',').map((name) => name.trim());
+  const areasOnly = named.every((name) => impactAreas.some((area) => area === name));
+  if (text.trim() !== 'none' && !areasOnly) {
+    const message = `"${text}" must be none, or some of ${impactAreas.join(', ')}, by commas`;
+    return fail('CLI_MANIFEST_FIELD', message, '--touches');
+  }
+  return ok(Object.fromEntries(impactAreas.map((area) => [area, named.includes(area)])));
+}
+
+/** The later one wins, field by field; objects are merged two levels deep (`change`, `requires`, ...). */
 export function mergeFields(...layers: readonly Fields[]): Fields {
   const merged: Record<string, unknown> = { ...defaults };
   for (const layer of layers) {
@@ -175,6 +191,10 @@ const optionOfField: Readonly<Record<string, string>> = {
   change: '--change-record',
   'change.record': '--change-record',
   'change.impact': '--impact',
+  'change.impact.assessment': '--impact',
+  ...Object.fromEntries(impactAreas.map((area) => [`change.impact.${area}`, '--touches'])),
+  'change.links': '--link',
+  'change.links[0]': '--link',
   'change.regulatory': '--regulatory',
   'change.regulatory.decision': '--regulatory',
   'change.regulatory.reference': '--regulatory-reference',

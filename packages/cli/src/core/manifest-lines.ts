@@ -59,9 +59,15 @@ const knownFields: readonly Known[] = [
   known('compat', 'for hardware'),
   known('compat[]', 'for hardware #'),
   known('change.record', 'change record'),
-  known('change.impact', 'impact'),
+  known('change.impact.assessment', 'impact'),
+  known('change.impact.safety', 'touches safety', 'yes-no'),
+  known('change.impact.effectiveness', 'touches effectiveness', 'yes-no'),
+  known('change.impact.cybersecurity', 'touches cybersecurity', 'yes-no'),
+  known('change.impact.labelling', 'touches labelling', 'yes-no'),
   known('change.regulatory.decision', 'regulatory decision'),
   known('change.regulatory.reference', 'regulatory reference'),
+  known('change.links', 'link'),
+  known('change.links[]', 'link #'),
   known('authors', 'author'),
   known('authors[]', 'author #'),
   known('demand', 'also to be approved by'),
@@ -95,9 +101,16 @@ const knownFields: readonly Known[] = [
 
 /** Objects and lists whose entries have rows of their own; the row here is for the empty one. */
 const containers: ReadonlyMap<string, Empty> = new Map<string, Empty>([
-  ...['compat', 'authors', 'data.reads', 'secureBoot', 'selfTest.critical', 'images', 'critical'].map(
-    (path): [string, Empty] => [path, emptyList],
-  ),
+  ...[
+    'compat',
+    'change.links',
+    'authors',
+    'data.reads',
+    'secureBoot',
+    'selfTest.critical',
+    'images',
+    'critical',
+  ].map((path): [string, Empty] => [path, emptyList]),
   ['demand', emptyObject],
   ['requires', emptyObject],
 ]);

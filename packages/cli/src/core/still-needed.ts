@@ -9,15 +9,7 @@ export function stillToApprove(
   act: Extract<Act, { kind: 'approve' }>,
 ): string[] {
   const minimum = view.root.image?.minimum;
-  const approves = (name: string) =>
-    name === own ||
-    view.functions[name]?.releases.some(
-      (entry) => entry.version === act.version && entry.sha256 === act.sha256,
-    );
-  const open = (sets: (FunctionThresholds | undefined)[]) =>
-    [...new Set(sets.flatMap((set) => Object.keys(set ?? {})))]
-      .filter((name) => approves(name) !== true)
-      .toSorted();
+  const open = (sets: (FunctionThresholds | undefined)[]) => openIn(view, own, act, sets);
   const lines: string[] = [];
   for (const letter of ['A', 'B', 'C'] as const) {
     const names = open([minimum?.classes[letter], view.policy.classes[letter]]);
@@ -28,4 +20,21 @@ export function stillToApprove(
     if (names.length > 0) lines.push(`market ${market}: ${names.join(', ')}`);
   }
   return lines;
+}
+
+/** Functions of these sets that do not approve yet, sorted; `own` is the one that approves now. */
+export function openIn(
+  view: ImageView,
+  own: string,
+  act: Extract<Act, { kind: 'approve' }>,
+  sets: readonly (FunctionThresholds | undefined)[],
+): string[] {
+  const approves = (name: string) =>
+    name === own ||
+    view.functions[name]?.releases.some(
+      (entry) => entry.version === act.version && entry.sha256 === act.sha256,
+    ) === true;
+  return [...new Set(sets.flatMap((set) => Object.keys(set ?? {})))]
+    .filter((name) => !approves(name))
+    .toSorted();
 }

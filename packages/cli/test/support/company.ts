@@ -61,6 +61,7 @@ export interface CompanyOptions {
   readonly safetyClass?: 'A' | 'C';
   readonly minimum?: readonly string[];
   readonly policy?: readonly string[];
+  readonly emergency?: string;
 }
 
 /** Makes the company; `demo` is true unless said otherwise. */
@@ -80,6 +81,7 @@ export async function makeCompany(options: CompanyOptions = {}): Promise<Company
     thresholds: options.thresholds ?? [],
     minimum: options.minimum ?? ['C=engineering,quality', 'us='],
     policy: options.policy ?? [],
+    ...(options.emergency === undefined ? {} : { emergency: options.emergency }),
   });
   if (!company.ok) throw new Error(company.error.message);
   const { snapshot, timestamp } = server.onlineKeys;
@@ -180,7 +182,8 @@ async function publishAll(home: Home, server: SimulatedServer): Promise<void> {
   const sha256 = createHash('sha256').update(policy).digest('hex');
   server.files.set(`targets/${sha256}.policy.json`, policy);
   server.files.set('1.root.json', await readFile(join(folder, '1.root.json')));
-  for (const role of ['targets', 'engineering', 'quality']) {
+  const functions = (await readdir(folder)).flatMap((name) => /^1\.([a-z-]+)\.json$/.exec(name)?.[1] ?? []);
+  for (const role of ['targets', ...functions.filter((name) => name !== 'targets' && name !== 'root')]) {
     server.publish(role, await readFile(join(folder, `1.${role}.json`)));
   }
 }

@@ -54,6 +54,8 @@ export class SimulatedServer {
   readonly roles = new Map<string, Uint8Array>();
   readonly proposals = new Map<string, OpenProposal>();
   readonly releases = new Map<number, string>();
+  /** Manifests that a hostile server gives instead, whatever they are. */
+  readonly forgedManifests = new Map<number, string>();
   /** Said of every release. */
   withdrawnBy: readonly string[] = [];
   readonly images = new Map<string, number>();
@@ -262,15 +264,17 @@ export class SimulatedServer {
     const manifest = this.releases.get(version);
     const parsed = manifest === undefined ? undefined : parseManifest(Buffer.from(manifest));
     if (manifest === undefined || parsed?.ok !== true) return undefined;
+    const given = this.forgedManifests.get(version) ?? manifest;
     return {
       version,
       name: parsed.value.name,
       safetyClass: parsed.value.safetyClass,
-      manifestSha256: sha256Hex(Buffer.from(manifest)),
+      manifestSha256: sha256Hex(Buffer.from(given)),
       approvedBy: [],
       withdrawnBy: this.withdrawnBy,
+      emergency: parsed.value.emergency,
       created: '2026-01-01T00:00:00Z',
-      manifest,
+      manifest: given,
     };
   }
 

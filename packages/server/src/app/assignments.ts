@@ -12,12 +12,16 @@ import { missingIn } from './claims.ts';
 import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
 import { customOf, parseCustom } from './custom.ts';
+import { emergencyMark } from './marks.ts';
 import { directorName, storeDirectorSet, withManifest } from './director.ts';
 import { loadDirector, loadImage } from './repositories.ts';
 
 const etagOf = (row: Pick<AssignmentRow, 'revision'>): string => `"a${row.revision}"`;
 
-export function assignmentView(row: AssignmentRow): AssignmentView {
+export async function assignmentView(
+  store: Pick<StoreParts, 'document'>,
+  row: AssignmentRow,
+): Promise<AssignmentView> {
   const { rollout, window, bytesPerSecondMax, consentRequired } = parseCustom(row.custom);
   return {
     device: row.device,
@@ -28,6 +32,7 @@ export function assignmentView(row: AssignmentRow): AssignmentView {
     ...(window === undefined ? {} : { window: { ...window, days: [...window.days] } }),
     ...(bytesPerSecondMax === undefined ? {} : { bytesPerSecondMax }),
     consentRequired,
+    ...(await emergencyMark(store, row)),
     etag: etagOf(row),
     assigned: formatInstant(row.assigned),
     assignedBy: row.assignedBy,
@@ -70,7 +75,7 @@ export async function putAssignment(
     };
     // The same again is no change: a repeated request is answered alike and signs nothing.
     if (before !== undefined && before.release === asked.release && before.custom === asked.custom) {
-      return ok(assignmentView(before));
+      return ok(await assignmentView(store, before));
     }
     const matches = checkMatch(before, request.ifMatch);
     if (!matches.ok) return matches;
@@ -87,10 +92,10 @@ export async function putAssignment(
         act: 'assignment.set',
         subject: { device: row.device, product: row.product },
         before: before === undefined ? undefined : factsOf(before),
-        after: factsOf(row),
+        after: { ...factsOf(row), ...(await emergencyMark(inside, row)) },
       });
     });
-    return ok(assignmentView(row));
+    return ok(await assignmentView(store, row));
   });
 }
 

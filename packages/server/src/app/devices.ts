@@ -213,6 +213,7 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     safetyClass: record.value.safetyClass,
     market: record.value.market,
     hardware: [...record.value.hardware],
+    emergencyAllowed: record.value.emergencyAllowed,
     recordNumber: row.recordNumber,
     recordKeyIds: recordKeyIds(row.record),
     record: row.record,
@@ -220,7 +221,7 @@ async function viewOfDevice(context: Context, row: DeviceRow): Promise<DeviceVie
     registered: formatInstant(row.registered),
     ...(row.revoked === undefined ? {} : { revoked: formatInstant(row.revoked) }),
     ...(lastSeen === undefined ? {} : { lastSeen: formatInstant(lastSeen) }),
-    ...(assignment === undefined ? {} : { assignment: assignmentView(assignment) }),
+    ...(assignment === undefined ? {} : { assignment: await assignmentView(context.store, assignment) }),
     ...(reported === undefined ? {} : { reported: reportView(reported) }),
     logFindings: (await context.store.findings(row.device)).length,
   };

@@ -21,6 +21,7 @@ import type { MissingRow, ProductRow, ReleaseRow } from '../ports/store.ts';
 import { missingIn, suspicionsIn } from './claims.ts';
 import { type Actor, record } from './audit.ts';
 import type { Context } from './context.ts';
+import { releaseMarks, touchesOf } from './marks.ts';
 import { checkTogether } from './proposal-checks.ts';
 import { loadImage } from './repositories.ts';
 
@@ -181,7 +182,15 @@ export async function createRelease(
     await record(store, request.by, created, {
       act: 'release.create',
       subject: { product, release: version },
-      after: { manifestSha256, name, safetyClass, emergency, changeRecord: change.record },
+      after: {
+        manifestSha256,
+        name,
+        safetyClass,
+        emergency,
+        changeRecord: change.record,
+        touches: touchesOf(manifest.value),
+        regulatory: change.regulatory.decision,
+      },
     });
     return undefined;
   });
@@ -227,7 +236,8 @@ async function viewOfRelease(
     if (role === 'targets') continue;
     if (wasWithdrawn(await store.listings(imageOwner(product), role, manifestSha256))) withdrawnBy.push(role);
   }
-  return { ...row, safetyClass, approvedBy, withdrawnBy, created: formatInstant(row.created) };
+  const marks = await releaseMarks(store, product, manifestSha256);
+  return { ...row, safetyClass, ...marks, approvedBy, withdrawnBy, created: formatInstant(row.created) };
 }
 
 /** Stores image bytes under their hash; acknowledged only after bytes and name are durable. */

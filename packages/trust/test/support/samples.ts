@@ -59,7 +59,7 @@ export function samplePolicy(changes: Partial<Policy> = {}): Policy {
     product: 'infusion-pump',
     classes: { B: { engineering: 1, quality: 1 }, C: { engineering: 1, quality: 2 } },
     markets: { us: { 'regulatory-us': 1 }, eu: {} },
-    emergency: { quality: 1 },
+    emergency: { engineering: 1, quality: 1 },
     holders: [
       holder(signers.engineering, 'e1', 'engineering'),
       holder(signers.quality1, 'q1', 'quality'),
@@ -91,8 +91,15 @@ export function sampleManifest(changes: Partial<Manifest> = {}): Manifest {
     secureBoot: ['key-2024'],
     change: {
       record: 'CR-1042',
-      impact: 'No new hazard;\nsee RA-77.',
+      impact: {
+        assessment: 'No new hazard;\nsee RA-77.',
+        safety: true,
+        effectiveness: false,
+        cybersecurity: true,
+        labelling: false,
+      },
       regulatory: { decision: 'letter to file', reference: 'LTF-9' },
+      links: ['https://qms.example/CR-1042', 'RA-77 rev 3'],
     },
     authors: ['ada'],
     emergency: false,

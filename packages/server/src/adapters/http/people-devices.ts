@@ -99,7 +99,9 @@ function addAssignmentRoutes({ app, context, actorOf }: People): void {
       const { device } = request.params;
       const row = await context.store.assignment(device);
       const none = fail('API_NOT_FOUND', `nothing is assigned to ${device}`, 'device');
-      return row === undefined ? sendFailure(reply, none.error) : reply.send(assignmentView(row));
+      return row === undefined
+        ? sendFailure(reply, none.error)
+        : reply.send(await assignmentView(context.store, row));
     },
   );
   app.put(
