@@ -15,14 +15,15 @@ import { backoffSeconds } from './core/schedule.ts';
 import { briefOf } from './executor-interlock.ts';
 import { inFallback } from './executor-judge.ts';
 import { loadAgent } from './executor-load.ts';
-import { failure, PollingAgent, type PollOutcome } from './executor-poll.ts';
+import { PollingAgent } from './executor-poll.ts';
 import { trustClient } from './executor-trust.ts';
 import { Naps } from './naps.ts';
+import { failure, type PollOutcome } from './poll-outcome.ts';
 import { DiskError } from './ports/disk.ts';
 import { TransportError, type ReleaseBrief } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
-export type { PollOutcome } from './executor-poll.ts';
+export type { PollOutcome } from './poll-outcome.ts';
 
 export interface AgentStatus {
   /** Whether the start is over: what the record asked for is done, as far as it could be. */

@@ -16,6 +16,8 @@ export function mayRestore(
   starts: number = confirmedStartsDefault,
 ): boolean {
   if (state === undefined) return known;
+  // Nothing could be booted any more: what runs, and is known, is what there is.
+  if (state.order.length === 0) return known;
   if (!state.order.includes(group)) return false;
   if (state.trial === group) return known;
   return state.order[0] !== group || (state.left[group] ?? 0) < starts;

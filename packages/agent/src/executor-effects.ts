@@ -99,7 +99,7 @@ export class EffectRunner {
       case 'tell-interlock':
         return await this.#tell(effect.news);
       case 'restore-starts':
-        return await this.#restoreStarts(effect.group);
+        return await this.#restoreStarts(effect.group, effect.untold === true);
       case 'settle-seal':
         return await this.#settleSeal();
       case 'tell-loss':
@@ -160,6 +160,17 @@ export class EffectRunner {
     if ((await this.#disarm(bootedGroup, 'fail')) === undefined) await this.#leaveTrial();
   }
 
+  /**
+   * For a group that nobody vouches for, when its record could not be recovered: left once it is out of the boot order,
+   * which makes this restart the last one. Comes back only when it may not be left, or was not.
+   */
+  async leaveUnproven(): Promise<void> {
+    const { bootControl, platform } = this.#parts.ports;
+    const boot = await readBoot(bootControl);
+    if (boot === undefined || boot.order.includes(platform.bootedGroup)) return;
+    if (boot.order.length > 0) await this.#leaveTrial();
+  }
+
   /** From here on a reset by the watchdog would be one outside a trial (REQ-OTA-POL-06). */
   async #trialIsOver(group: GroupLetter, fault: Outcome): Promise<boolean> {
     if (fault === undefined) return true;
@@ -208,16 +219,14 @@ export class EffectRunner {
 
   /** Once in a process, once for each loss: power may have gone between the entry and the record. */
   async #tellLoss(effect: Extract<Effect, { kind: 'tell-loss' }>): Promise<Outcome> {
-    const { code, reason, reasonBegins, leaveTrial } = effect;
+    const { code, reason } = effect;
     try {
-      const told = this.#lossTold || this.#parts.log.newestIs(code, reasonBegins);
+      const told = this.#lossTold || effect.told;
       if (!told) await this.#append(code, reason, {});
       this.#lossTold = true;
       return undefined;
     } catch (error) {
-      const fault = `log: ${messageOf(error)}`;
-      if (leaveTrial) await this.#leaveTrial();
-      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: fault } };
+      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `log: ${messageOf(error)}` } };
     }
   }
 
@@ -294,7 +303,7 @@ export class EffectRunner {
    * First act of a boot outside any trial (REQ-OTA-ROLL-07). A group that is out of the order, or in a trial that is
    * not the record's, is not put back by this.
    */
-  async #restoreStarts(group: GroupLetter): Promise<Outcome> {
+  async #restoreStarts(group: GroupLetter, untold: boolean): Promise<Outcome> {
     const { bootControl } = this.#parts.ports;
     const known = this.record.confirmed.group === group || this.record.groups[group] !== undefined;
     try {
@@ -303,7 +312,8 @@ export class EffectRunner {
       if (state !== undefined) await bootControl.repair?.();
       if (mayRestore(state, group, known, bootControl.confirmedStarts)) await bootControl.confirm(group);
     } catch (error) {
-      await this.note('OTA_FAIL_BOOT_CONTROL', `starts were not restored: ${messageOf(error)}`);
+      const reason = `starts were not restored: ${messageOf(error)}`;
+      if (!untold) await this.note('OTA_FAIL_BOOT_CONTROL', reason);
     }
     return undefined;
   }

@@ -30,7 +30,10 @@ import { groupManifests, type GroupManifests } from './durable/group-manifests.t
 import { logLost, openPatientLog } from './durable/patient-log.ts';
 import { recordStore, type RecordStore } from './durable/record-store.ts';
 import { trustStore, type HeldTrust, type TrustStore } from './durable/trust-store.ts';
+import { bootControlDo, readBoot } from './executor-boot.ts';
 import { readCounter } from './executor-floor.ts';
+import type { BootControlState } from './ports/boot-control.ts';
+import { DiskError } from './ports/disk.ts';
 import { TrialWatch } from './executor-watchdog.ts';
 import type { Clock } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
@@ -47,11 +50,13 @@ export interface Loaded {
   readonly watch: TrialWatch;
   /** What a lost record asks for, before all else. */
   readonly recovery: readonly Effect[];
+  /** Whether the record is on the disk; otherwise the recovery writes it. */
+  readonly durable: boolean;
   /** To be logged once the machine has gone on. */
   readonly notes: readonly { readonly code: DeviceCode; readonly reason: string }[];
 }
 
-/** Throws DiskError when the state folder itself cannot be used. */
+/** Throws DiskError when the state folder cannot be used, or neither record nor boot control can be read. */
 export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Promise<Loaded> {
   const { disk, clock } = ports;
   const tuning = { ...tuningDefault, ...settings.tuning };
@@ -82,22 +87,27 @@ export async function loadAgent(ports: AgentPorts, settings: AgentSettings): Pro
     const reading = await readCounter(ports);
     const verdict = judgeSeal(record, reading);
     if (verdict === 'unreadable') notes.push({ code: 'OTA_FAIL_FLOOR', reason: reasonOf(reading) });
-    if (verdict === 'uncommitted') return { ...base, record, recovery: [settle] };
+    if (verdict === 'uncommitted') return { ...base, record, recovery: [settle], durable: true };
     const untouched = record.restored === undefined && verdict !== 'restored';
-    if (untouched) return { ...base, record, recovery: [] };
+    if (untouched) return { ...base, record, recovery: [], durable: true };
     const { found, facts } = await look(ports, settings, manifests);
-    if (record.restored !== undefined) return { ...base, record, recovery: stillUnproven(record, facts) };
+    if (record.restored !== undefined)
+      return { ...base, record, recovery: stillUnproven(record, facts), durable: true };
     const restored = recoverRestored(record, found, facts, deviceRecord);
     const reason = restoredReason(record, restored.record, reading);
-    const recovery = toldFirst(restored.effects, 'OTA_STATE_RESTORED', reason, 'sealed with ');
-    return { ...base, record: restored.record, recovery };
+    const starts = startsOf(restored.record, facts);
+    const told = log.newestIs('OTA_STATE_RESTORED', 'sealed with ');
+    const recovery = toldFirst(restored.effects, 'OTA_STATE_RESTORED', reason, told, starts);
+    return { ...base, record: restored.record, recovery, durable: false };
   }
   const { found, facts } = await look(ports, settings, manifests);
   const lost = recoverLost(found, facts, deviceRecord);
   const reason = 'no copy of the record can be read; the floor is the highest version found';
   const awaited = lost.record.restored === undefined ? '' : `; ${await awaitedWords(ports, lost.record)}`;
-  const recovery = toldFirst(lost.effects, 'OTA_STATE_LOST', `${reason}${awaited}`, reason);
-  return { ...base, record: lost.record, recovery };
+  const starts = startsOf(lost.record, facts);
+  const told = log.newestIs('OTA_STATE_LOST', reason);
+  const recovery = toldFirst(lost.effects, 'OTA_STATE_LOST', `${reason}${awaited}`, told, starts);
+  return { ...base, record: lost.record, recovery, durable: false };
 }
 
 const settle: Effect = { kind: 'settle-seal', step: 'seal.b' };
@@ -189,17 +199,26 @@ async function noteLogLost(ports: AgentPorts, log: EventLog, trust: TrustState |
   }
 }
 
-/** What is told before the record is written; after the disarming, which must wait for no log. */
+/**
+ * What is told before the record is written; after the disarming, which must wait for no log, and after `starts`: a
+ * device whose log takes nothing for weeks must not fall to its older group meanwhile.
+ */
 function toldFirst(
   effects: readonly Effect[],
   code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED',
   reason: string,
-  reasonBegins: string,
+  told: boolean,
+  starts: readonly Effect[],
 ): readonly Effect[] {
-  const leaveTrial = effects.some(({ kind }) => kind === 'restart-out-of-trial');
-  const told: Effect = { kind: 'tell-loss', code, reason, reasonBegins, leaveTrial };
+  const telling: Effect = { kind: 'tell-loss', code, reason, told };
   const at = effects.findIndex(({ kind }) => kind === 'write-record');
-  return [...effects.slice(0, at), told, ...effects.slice(at)];
+  return [...effects.slice(0, at), ...starts, telling, ...effects.slice(at)];
+}
+
+function startsOf({ confirmed }: DeviceState, { bootedGroup }: Facts): readonly Effect[] {
+  return confirmed.group === bootedGroup
+    ? [{ kind: 'restore-starts', group: bootedGroup, untold: true }]
+    : [];
 }
 
 /** What the groups hold and the platform says, for a record that is not there or not to be believed. */
@@ -213,10 +232,7 @@ async function look(
     A: await find(ports, settings, manifests, 'A'),
     B: await find(ports, settings, manifests, 'B'),
   };
-  const boot = await bootControl.read().catch((error: unknown) => {
-    messageOf(error);
-    return undefined;
-  });
+  const boot = await bootToJudge(ports);
   const facts: Facts = {
     bootedGroup: platform.bootedGroup,
     bootId: platform.bootId,
@@ -231,6 +247,27 @@ async function look(
     sealed: ports.floorStore.kind === 'tpm',
   };
   return { found, facts };
+}
+
+/** A hiccup of the boot control must not make a trial look like a confirmed group. */
+const bootReadTriesMax = 3;
+const bootReadAgainMs = 1000;
+
+/**
+ * With the record gone it is the only one who knows which group is confirmed. Throws DiskError when it cannot be read:
+ * the start is over, and the next one asks again; nothing was written.
+ */
+async function bootToJudge({ bootControl, clock }: AgentPorts): Promise<BootControlState> {
+  // A disarming that an agent did which was killed may stand in the cache alone: what is judged must be durable.
+  await bootControlDo(async () => await bootControl.repair?.());
+  for (let tries = 1; ; tries += 1) {
+    const boot = await readBoot(bootControl);
+    if (boot !== undefined) return boot;
+    if (tries === bootReadTriesMax) break;
+    await clock.sleep(bootReadAgainMs);
+  }
+  const words = 'neither record nor boot control says which group is confirmed';
+  throw new DiskError('OTA_DISK_READ', 'boot control', words);
 }
 
 /** What the image in a group says it is, with its manifest's hash if that survived. */

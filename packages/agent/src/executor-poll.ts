@@ -5,12 +5,14 @@
  * operator; all waiting happens before arming; a refusal and a reason to wait are told once; an idle poll writes
  * nothing; telling the server never decides anything.
  */
-import type { DeviceCode, ReportedWaiting, WrittenCode } from '@airlock/protocol';
+import type { DeviceCode, ReportedWaiting } from '@airlock/protocol';
 import { heldDeviceRecord, type ApprovedRelease, type GroupLetter, type Verdict } from '@airlock/trust';
 import { failuresOf, manifestUnknown, rememberRefusal, wasRefused, type Attempt } from './core/record.ts';
 import { stricterRate } from './core/schedule.ts';
 import { emergencyNote } from './core/emergency.ts';
+import { standingOf } from './core/standing.ts';
 import { createExecutor, type Executor } from './executor.ts';
+import { readBoot } from './executor-boot.ts';
 import { counterToReport } from './executor-floor.ts';
 import type { Stop } from './executor-parts.ts';
 import { confirmedRunning, tellInterlock } from './executor-interlock.ts';
@@ -19,25 +21,13 @@ import { inFallback, isInstalled, judgeApplicability, judgeAttempt, trustCode } 
 import type { Loaded } from './executor-load.ts';
 import { reporter, type Reporter } from './executor-report.ts';
 import { Pause } from './executor-pause.ts';
+import { failure, outcomeOf, type PollOutcome } from './poll-outcome.ts';
+import { TimeTold } from './executor-time.ts';
 import type { TrustClient } from './executor-trust.ts';
 import { Waiting } from './executor-waiting.ts';
 import { TransportError } from './ports/platform.ts';
 import { tuningDefault, type AgentPorts, type AgentSettings } from './settings.ts';
 
-/** What one poll came to. */
-export type PollOutcome =
-  /** Nothing new, nothing written. */
-  | { readonly kind: 'idle' }
-  /** Something waits: interlock, window, consent, back-off or unexpired metadata; nothing was changed. */
-  | { readonly kind: 'waiting'; readonly reason: string }
-  /** A release was refused before an attempt began. */
-  | { readonly kind: 'refused'; readonly code: DeviceCode; readonly reason: string }
-  /** An attempt ended. */
-  | { readonly kind: 'ended'; readonly code: WrittenCode; readonly version: number; readonly reason: string }
-  /** The server or the medium failed; tried again later. */
-  | { readonly kind: 'failed'; readonly code: DeviceCode; readonly reason: string };
-
-/** One process of the agent, after its state was loaded. */
 export class PollingAgent {
   readonly executor: Executor;
   readonly log: Loaded['log'];
@@ -50,7 +40,9 @@ export class PollingAgent {
   #release: ApprovedRelease | undefined;
   readonly #waiting: Waiting;
   readonly #pause: Pause;
-  #freezeTold = false;
+  readonly #timeTold: TimeTold;
+  /** Whether what a start does was done: a lost record must be told and written first. */
+  #up = false;
   #confirmedTold = false;
   /** With a TPM: the record was found sealed with its counter, in this process. */
   #floorBelieved = false;
@@ -82,6 +74,7 @@ export class PollingAgent {
       loaded.record,
     );
     this.#pause = new Pause(ports, settings);
+    this.#timeTold = new TimeTold(settings);
     this.#waiting = new Waiting({
       interlock: ports.interlock,
       now: () => this.#now(),
@@ -91,12 +84,18 @@ export class PollingAgent {
 
   /** The rest of the start: what the record asks for, before anything of the network. */
   async goOn(): Promise<void> {
-    const { loaded, executor } = { loaded: this.#loaded, executor: this.executor };
-    const stop = await executor.recover(loaded.recovery);
-    // An attempt is not ended on a record that is not durable: a loss that was not told would stay untold.
-    if (stop === undefined || executor.record().state === 'Idle') await executor.dispatch({ kind: 'booted' });
-    for (const { code, reason } of loaded.notes) await executor.note(code, reason);
+    const { recovery, durable } = this.#loaded;
+    const stop = await this.executor.recover(recovery);
+    // Nothing is done or told on a record that is not there yet: a loss would stay untold, or be told twice.
+    if (stop === undefined || durable) await this.#comeUp();
+  }
+
+  async #comeUp(): Promise<Stop | undefined> {
+    this.#up = true;
+    const stop = await this.executor.dispatch({ kind: 'booted' });
+    for (const { code, reason } of this.#loaded.notes) await this.executor.note(code, reason);
     await this.#tellConfirmed();
+    return stop;
   }
 
   async tellServer(): Promise<void> {
@@ -120,12 +119,12 @@ export class PollingAgent {
     } catch (error) {
       // A staged release may be activated without the server: what is held is verified, and not expired.
       if (!(error instanceof TransportError)) throw error;
-      await this.#noteTime(trust);
+      await this.#timeTold.note(trust, this.executor);
       if (this.executor.record().state !== 'Staged') throw error;
       serverReached = false;
       verdict = await trust.judgeHeld();
     }
-    await this.#noteTime(trust);
+    await this.#timeTold.note(trust, this.executor);
     if (verdict.kind === 'approved') this.#release = verdict;
     else if (verdict.kind === 'none') this.#release = undefined;
     const doubt = await this.#doubtFloor(trust);
@@ -142,6 +141,8 @@ export class PollingAgent {
   async #finishEarlier(): Promise<PollOutcome | undefined> {
     const owed = await this.executor.settleRecord();
     if (owed !== undefined) return outcomeOf(owed);
+    const late = this.#up ? undefined : await this.#comeUp();
+    if (late !== undefined) return outcomeOf(late);
     const { state } = this.executor.record();
     if (state === 'Idle' || state === 'Fetching' || state === 'Staged') return undefined;
     const stop = await this.executor.dispatch({ kind: 'booted' });
@@ -213,11 +214,28 @@ export class PollingAgent {
     return await this.#begin(verdict, isRepair ? 'repair' : 'update', applicable.value.group);
   }
 
+  /**
+   * Nothing is begun by software that the next start would not boot: the group it would write is the only one left. The
+   * restart that did not come is tried again.
+   */
+  async #leaveUnproven(): Promise<PollOutcome | undefined> {
+    const { bootControl, platform } = this.#ports;
+    const boot = await readBoot(bootControl);
+    const standing = standingOf({ boot, bootedGroup: platform.bootedGroup });
+    if (standing === 'confirmed') return undefined;
+    if (standing === 'unknown') return failure('OTA_FAIL_BOOT_CONTROL', 'the boot control cannot be read');
+    const stop = await this.executor.dispatch({ kind: 'booted' });
+    if (stop !== undefined) return outcomeOf(stop);
+    return failure('OTA_FAIL_BOOT', `group ${platform.bootedGroup} runs and is not in the boot order`);
+  }
+
   async #begin(
     release: ApprovedRelease,
     kind: Attempt['kind'],
     group: GroupLetter,
   ): Promise<PollOutcome | undefined> {
+    const stray = await this.#leaveUnproven();
+    if (stray !== undefined) return stray;
     const record = this.executor.record();
     const { manifests } = this.#loaded;
     const booted = record.groups[this.#ports.platform.bootedGroup];
@@ -290,8 +308,7 @@ export class PollingAgent {
     const record = this.executor.record();
     const { lastResult, state } = record;
     const manifestSha256 = this.#release?.manifestSha256;
-    if (state === 'Staged')
-      return { kind: 'waiting', reason: 'the restart did not come, or was not allowed' };
+    if (state === 'Staged') return { kind: 'waiting', reason: 'no restart came, or it was not allowed' };
     if (state === 'Fetching') return { kind: 'waiting', reason: 'staged images rotted: fetched again' };
     this.#waiting.over();
     const failedNow =
@@ -376,28 +393,8 @@ export class PollingAgent {
   #now(): number {
     return this.#trust?.now() ?? this.#ports.clock.now();
   }
-
-  /** REQ-OTA-ROLL-03: silence is told once, until something valid is heard again. */
-  async #noteTime(trust: TrustClient): Promise<void> {
-    const signed = trust.takeTimeSigned();
-    if (signed !== undefined) await this.executor.note('OTA_TIME_SIGNED', `the director says ${signed}`);
-    const silent = trust.silenceSeconds() > this.#settings.silenceSecondsMax;
-    if (silent && !this.#freezeTold) {
-      const days = Math.floor(trust.silenceSeconds() / 86_400);
-      await this.executor.note('OTA_FREEZE_SUSPECTED', `nothing valid and fresh was heard for ${days} days`);
-    }
-    this.#freezeTold = silent;
-  }
-}
-
-function outcomeOf(stop: Stop): PollOutcome {
-  return stop.kind === 'waiting' ? { kind: 'waiting', reason: stop.reason } : failure(stop.code, stop.reason);
 }
 
 function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-export function failure(code: DeviceCode, reason: string): PollOutcome {
-  return { kind: 'failed', code, reason };
 }

@@ -42,6 +42,7 @@ export function createExecutor(parts: ExecutorParts, loaded: DeviceState): Execu
     recovery = effects;
     const stop = stopOf(await runner.run(effects));
     if (stop === undefined) recovery = [];
+    else if (effects.some(({ kind }) => kind === 'restart-out-of-trial')) await runner.leaveUnproven();
     await runner.endWatchOutsideTrial();
     return stop;
   };

@@ -200,3 +200,66 @@ test('TEST-OTA-1138 REQ-OTA-POL-06, REQ-OTA-APPLY-06: staged images rot, and the
   await comesToRest(device);
   assert.equal((await device.record()).confirmed.version, 2);
 });
+
+/** In its trial, killed or cut as the boot control was about to say so: the record is lost there. */
+async function inTrialWithoutRecord(): Promise<SimDevice> {
+  const device = await assigned();
+  device.world.interlock = () => true;
+  await device.boot();
+  assert.equal(device.bootState().trial, 'B');
+  damage(device);
+  return device;
+}
+
+test('TEST-OTA-1139 REQ-OTA-APPLY-02, REQ-OTA-APPLY-07, REQ-OTA-VERIFY-01: the record is lost in a trial, and the restart out of it does not come: nothing counts as confirmed, nothing is begun over the group that the next start needs, and that group boots', async () => {
+  const device = await inTrialWithoutRecord();
+  device.world.restartWorks = false;
+  // One that the floor of a lost record lets pass.
+  device.world.company.release(3);
+  device.world.company.publish(3);
+  // The second time only the agent starts again, and finds the new record.
+  for (const goesOn of [false, true]) {
+    const end = await device.boot({ polls: 3, goesOn });
+    assert.equal(typeof end === 'object' ? end.kind : end, 'failed');
+    const held = await device.record();
+    assert.deepEqual([device.bootedGroup, held.confirmed.group, held.state], ['B', 'A', 'Idle']);
+    assert.deepEqual(device.bootState().order, ['A']);
+  }
+  device.world.restartWorks = true;
+  await device.boot();
+  assert.equal(device.bootedGroup, 'A');
+});
+
+test('TEST-OTA-1140 REQ-OTA-APPLY-07, REQ-OTA-VERIFY-01: the record is lost in a trial, and power is lost, or the agent killed, after each step of what follows: the group in trial never counts as confirmed, and the loss is told once', async () => {
+  const base = await inTrialWithoutRecord();
+  const whole = base.clone();
+  await whole.boot({ polls: 1 });
+  for (let cut = 0; cut <= whole.power.trace.length; cut += 1) {
+    const device = base.clone();
+    await device.boot({ polls: 1, cutBefore: cut });
+    // The agent alone was killed: the same group runs on, and the boot loader is not asked.
+    const killed = device.clone();
+    killed.bootedGroup = 'B';
+    await killed.boot({ polls: 1, goesOn: true });
+    for (const one of [device, killed]) {
+      one.world.interlock = (what) => what === 'fetch';
+      await one.settle();
+      const held = await one.record();
+      assert.deepEqual([cut, one.bootedGroup, held.confirmed.group], [cut, 'A', 'A']);
+      const told = (await codes(one)).filter((code) => code === 'OTA_STATE_LOST');
+      assert.deepEqual([cut, told.length], [cut, 1]);
+    }
+  }
+});
+
+test('TEST-OTA-1141 REQ-OTA-APPLY-07: the record is lost in a trial, and the boot control cannot be read: the start is over with a clear error, and nothing was written', async () => {
+  const device = await inTrialWithoutRecord();
+  device.world.bootUnreadable = true;
+  await assert.rejects(device.boot(), /neither record nor boot control/);
+  assert.deepEqual([device.bootState().order, device.bootState().trial], [['B', 'A'], 'B']);
+  assert.ok(!device.power.trace.some((name) => name.startsWith('record ')));
+  device.world.bootUnreadable = false;
+  device.world.interlock = (what) => what === 'fetch';
+  await device.settle();
+  assert.deepEqual([device.bootedGroup, (await device.record()).confirmed.group], ['A', 'A']);
+});

@@ -23,7 +23,7 @@ export type BootEnd =
   /** The agent was killed, and the same boot goes on. */
   | { readonly kind: 'killed' }
   /** Nothing more to do for now. */
-  | { readonly kind: 'rest'; readonly outcome: PollOutcome };
+  | { readonly kind: 'rest'; readonly outcome: PollOutcome; readonly group: GroupLetter };
 
 export interface Boot {
   readonly end: BootEnd;

@@ -144,7 +144,7 @@ async function live(given: Life, options: BootOptions): Promise<BootEnd> {
       if (poll > 0 && (outcome.kind === 'idle' || outcome.kind === 'refused')) break;
       clock.pass(pollMs);
     }
-    return { kind: 'rest', outcome };
+    return { kind: 'rest', outcome, group: given.boot.group };
   };
   return await Promise.race([life(), ended]);
 }

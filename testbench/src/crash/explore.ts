@@ -20,6 +20,7 @@ import { rotsOfCopies } from './faults.ts';
 import {
   brokenIn,
   keptFallback,
+  startsLeft,
   unprovenStaged,
   unrepaired,
   unsealed,
@@ -186,6 +187,10 @@ class Graph {
       const { end, after } = await bootOnce(node.state, { world, ...agents, environment: asking, observe });
       const within = end.kind === 'killed' ? environment : undefined;
       const next = this.#reach(after, node, `${name}: ${end.kind}`, within);
+      if (end.kind === 'rest' && environment.bootDisk === 'sound') {
+        const starts = startsLeft(after.disk.durable, end.group, world);
+        if (starts !== undefined) this.#fail(node, name, starts, after.disk.durable);
+      }
       if (end.kind === 'rest' && isSound(environment)) this.#atRest(node, after, name);
       if (name !== goodEnvironment.name) return asked;
       const rest = restOf(end, after, world);

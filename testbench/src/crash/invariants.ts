@@ -164,7 +164,7 @@ function forgottenData(
   { options }: World,
 ): Violation | undefined {
   if (!options.dataHooks || record?.state !== 'Idle' || record.restored !== undefined) return undefined;
-  if (options.recordMayBeLost && readLog(medium).stateLost > 0) return undefined;
+  if (options.recordMayBeLost) return undefined;
   return lastHook(medium) === 'prepare'
     ? 'hooks: the device is idle, and the data were prepared and neither committed nor reverted'
     : undefined;
@@ -190,6 +190,17 @@ function tooManyAttempts(medium: Medium, { options }: World): Violation | undefi
 export function isBehind(record: DeviceState, counter: number | undefined): boolean {
   if (counter === undefined || record.restored !== undefined || record.counter === undefined) return false;
   return record.counter < counter;
+}
+
+/** REQ-OTA-ROLL-07: whatever else fails, a group that is confirmed and rests has its starts back. */
+export function startsLeft(medium: Medium, group: GroupLetter, { options }: World): Violation | undefined {
+  const boot = newest(bootCopies(medium));
+  if (options.tries !== 'counted' || boot?.order.includes(group) !== true || boot.trial === group)
+    return undefined;
+  const left = boot.left[group] ?? 0;
+  return left < options.confirmedStarts
+    ? `ROLL-07: group ${group} runs, is confirmed, and has ${left} starts left of ${options.confirmedStarts}`
+    : undefined;
 }
 
 /** Where no fallback is allowed, none is kept once the device rests. */

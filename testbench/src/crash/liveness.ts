@@ -7,7 +7,7 @@
 import type { DeviceState } from '@airlock/agent';
 import { settled } from './crash-disk.ts';
 import type { BootEnd, NodeState } from './boot-types.ts';
-import { bootCopies, newest, readLog, recordCopies } from './reading.ts';
+import { bootCopies, newest, recordCopies } from './reading.ts';
 import type { World } from './world.ts';
 
 /** Boots from any state to rest. Falling back through every try, rewriting and trying again takes the most. */
@@ -35,6 +35,8 @@ export function restOf(end: BootEnd, after: NodeState, world: World): Rest {
   const boot = newest(bootCopies(medium));
   if (record === undefined || boot === undefined) return stuck('without a record or a boot control', end);
   if (record.state !== 'Idle') return stuck(`in ${record.state}`, end);
+  if (!boot.order.includes(end.group) || boot.trial === end.group)
+    return stuck(`in group ${end.group}, which is not a confirmed one of the boot order`, end);
   const [first] = boot.order;
   const left = first === undefined ? 0 : (boot.left[first] ?? 0);
   if (left < world.options.confirmedStarts && world.options.tries === 'counted')
@@ -42,7 +44,7 @@ export function restOf(end: BootEnd, after: NodeState, world: World): Rest {
   if (runsTarget(record, boot.order, world)) return { kind: 'settled' };
   const { outcome } = end;
   // The floor of a lost record is the highest version found, and a group may hold the beginning of the target.
-  const lost = world.options.recordMayBeLost && readLog(medium).stateLost > 0;
+  const lost = world.options.recordMayBeLost;
   const isTold = (code: string): boolean => toldReasons.has(code) || (lost && code === 'OTA_NOT_ABOVE_FLOOR');
   if ((outcome.kind === 'refused' || outcome.kind === 'failed') && isTold(outcome.code))
     return { kind: 'settled' };

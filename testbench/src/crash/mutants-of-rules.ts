@@ -45,18 +45,14 @@ export const mutantsOfRules: readonly Mutant[] = [
     name: 'lost record: written before the group in trial is disarmed',
     changes: one(
       'core/lost.ts',
-      "if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'go on' });\n  effects.push({ kind: 'write-record', step: 'fail.a', record });",
-      "effects.push({ kind: 'write-record', step: 'fail.a', record });\n  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'go on' });",
+      "if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'wait' });\n  effects.push({ kind: 'write-record', step: 'fail.a', record });",
+      "effects.push({ kind: 'write-record', step: 'fail.a', record });\n  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'wait' });",
     ),
     scenarios: ['record lost'],
   },
   {
     name: 'lost record: told again after a cut',
-    changes: one(
-      effects,
-      'const told = this.#lossTold || this.#parts.log.newestIs(code, reasonBegins);',
-      'const told = this.#lossTold;',
-    ),
+    changes: one(effects, 'const told = this.#lossTold || effect.told;', 'const told = this.#lossTold;'),
     scenarios: ['record lost'],
   },
   {

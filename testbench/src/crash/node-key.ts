@@ -247,7 +247,8 @@ export function slotNumber(world: World): Part['numberOf'] {
         const [first, ...others] = names.slice(at, at + flushSectors);
         stretches += others.every((name) => name === first) ? (first ?? '') : '#';
       }
-      return numberOf(world.options.recordMayBeLost ? `${stretches} ${names[0]}` : stretches);
+      const { recordMayBeLost, stateMayBeRestored } = world.options;
+      return numberOf(recordMayBeLost || stateMayBeRestored ? `${stretches} ${names[0]}` : stretches);
     });
   slotNumbers.set(world, known);
   return known;

@@ -117,7 +117,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'the same, and the counter cannot be read or incremented all through a boot',
     start: 'updated',
     target: 3,
-    options: { ...smallRelease, tpm: true },
+    options: { ...counted, tpm: true },
     environments: [...trials, environmentOf('TPM does not answer')],
   },
   {
@@ -160,6 +160,15 @@ export const scenarios: readonly Scenario[] = [
     start: 'record lost',
     options: { ...smallRelease, recordMayBeLost: true },
     environments: [...trials, environmentOf('log takes no write')],
+  },
+  {
+    ...plain,
+    name: 'record lost in a trial',
+    about: 'begins in a trial; then every copy of the record rots, the agent alone is killed, restarts fail',
+    start: 'in trial',
+    options: { ...smallRelease, recordMayBeLost: true },
+    environments: ['good', 'restart fails', 'boot control takes no write'].map(environmentOf),
+    kills: true,
   },
   {
     ...plain,

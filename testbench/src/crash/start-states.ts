@@ -10,13 +10,22 @@ import {
 } from '@airlock/agent';
 import { type GroupLetter, parseManifest, sha256Hex } from '@airlock/trust';
 import type { AgentModule } from './agent-module.ts';
-import { CrashDisk } from './crash-disk.ts';
+import { CrashDisk, type DiskState, settled } from './crash-disk.ts';
+import { bootOnce } from './device.ts';
+import { goodEnvironment } from './environment.ts';
 import type { NodeState } from './boot-types.ts';
 import { dataPath, dataSaying } from './hooks.ts';
 import { contentOf, emptyMedium, filled, garbage, type Medium, sectorBytes, unwritten } from './medium.ts';
 import { bootPath, imageOf, slotPath, stateFolder, type World } from './world.ts';
 
-export const startNames = ['fresh', 'updated', 'in fallback', 'record lost', 'trust lost'] as const;
+export const startNames = [
+  'fresh',
+  'updated',
+  'in fallback',
+  'record lost',
+  'trust lost',
+  'in trial',
+] as const;
 export type StartName = (typeof startNames)[number];
 
 /** A device with version 1 in group A and, with a history, version 2 confirmed in group B. Everything is durable. */
@@ -59,8 +68,18 @@ export async function startState(name: StartName, world: World, agent: AgentModu
     for (const file of ['trust-1', 'trust-2'])
       disk.rot(`${stateFolder}/${file}`, (content) => content.map(() => garbage));
   }
+  if (name === 'in trial') return await inTrial({ durable: disk.state().durable, pending: [] }, world, agent);
   const { durable } = disk.state();
   return { disk: { durable, pending: [] }, boot: undefined, serial: 1, counter: tpm ? counter : undefined };
+}
+
+/** The device itself goes there: armed, and about to boot into its trial. */
+async function inTrial(disk: DiskState, world: World, agent: AgentModule): Promise<NodeState> {
+  const node: NodeState = { disk, boot: undefined, serial: 1, counter: undefined };
+  const observe = (): void => undefined;
+  const { end, after } = await bootOnce(node, { world, agent, environment: goodEnvironment, observe });
+  if (end.kind !== 'restart') throw new Error('the device did not restart into its trial');
+  return { ...after, disk: { durable: settled(after.disk), pending: [] }, boot: undefined };
 }
 
 async function giveHistory(disk: CrashDisk, world: World, startsLeft: number): Promise<void> {

@@ -6,6 +6,7 @@
  */
 import type { DeviceState } from '@airlock/agent';
 import { isBehind, manifestSha256, type Violation } from './invariants.ts';
+import { lastHook } from './hooks.ts';
 import type { Medium } from './medium.ts';
 import { bootCopies, type Copies, newest, readLog, recordCopies, trustCopies } from './reading.ts';
 
@@ -18,9 +19,32 @@ export function brokenBetween(before: Medium, after: Medium): Violation | undefi
     wrongFloor(from, to, after) ??
     lostResult(from, to, after) ??
     restoredWithoutWord(from, to, before, after) ??
+    wrongData(before, after, from, to) ??
+    rotUncounted(from, to) ??
     begunBelow(from, to) ??
     forgottenTrust(before, after, from, to)
   );
+}
+
+/** What was prepared is committed by what confirms, and reverted by what does not. */
+function wrongData(before: Medium, after: Medium, from: DeviceState, to: DeviceState): Violation | undefined {
+  const { attempt } = from;
+  const said = to.lastResult;
+  if (attempt === undefined || said?.attempt !== attempt.id || to.attempt !== undefined) return undefined;
+  if (lastHook(before) !== 'prepare') return undefined;
+  const owed = said.code === 'OTA_CONFIRMED' || said.code === 'OTA_REPAIRED' ? 'commit' : 'revert';
+  const done = lastHook(after);
+  return done === owed || done === undefined || said.code === 'OTA_STATE_RESTORED'
+    ? undefined
+    : `hooks: an attempt ended as ${said.code}, and the last of its hooks was ${done}`;
+}
+
+/** Staged images that rotted are written again a bounded number of times: each is counted. */
+function rotUncounted({ state, attempt }: DeviceState, to: DeviceState): Violation | undefined {
+  const again = state === 'Staged' && to.state === 'Fetching' && to.attempt?.id === attempt?.id;
+  return again && to.attempt?.rotted !== (attempt?.rotted ?? 0) + 1
+    ? 'VERIFY-04: rotted images are written again, and nobody counts it'
+    : undefined;
 }
 
 /** REQ-OTA-ROLL-01: above the floor, but for the very release that was confirmed, to which a repair goes back. */
@@ -55,11 +79,12 @@ function lostWithoutWord(
   before: Medium,
   after: Medium,
 ): Violation | undefined {
-  if (to === undefined) return from === undefined ? undefined : '5: both copies of the record are lost';
+  if (to === undefined && from !== undefined) return '5: both copies of the record are lost';
   const [was, is] = [readLog(before), readLog(after)];
-  if (is.stateLost === 0) return '5: the state was lost, and a new record was written without OTA_STATE_LOST';
   const told = is.stateLost - was.stateLost;
   if (told > (was.newestLoss === 'OTA_STATE_LOST' ? 0 : 1)) return '5: one loss of the state was told twice';
+  if (to === undefined) return undefined;
+  if (is.stateLost === 0) return '5: the state was lost, and a new record was written without OTA_STATE_LOST';
   return newest(bootCopies(before))?.trial === to.confirmed.group
     ? `4: the record was lost, and group ${to.confirmed.group}, which was in trial, counts as confirmed`
     : undefined;

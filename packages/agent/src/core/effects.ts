@@ -96,16 +96,15 @@ export type Effect =
       readonly onFault?: 'fail' | 'go on' | 'wait';
     }
   /**
-   * Tells the log of a loss, unless its newest entry does. A log that takes no entry ends the list, or the record would
-   * be new without a word; `leaveTrial`: with the restart, since nobody vouches for what runs.
+   * Tells the log of a loss, unless a start before this one did. A log that takes no entry ends the list, or the record would
+   * be new without a word.
    */
   | {
       readonly kind: 'tell-loss';
       readonly code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED';
       readonly reason: string;
-      /** By which an entry that a start before this one wrote is known. */
-      readonly reasonBegins: string;
-      readonly leaveTrial: boolean;
+      /** Whether the newest entry, when this start began, was this one already. */
+      readonly told: boolean;
     }
   /** Writes, flushes and reads back every image of the attempt; answers `staged` or `fail`. */
   | { readonly kind: 'write-slots'; readonly step: Step }
@@ -120,8 +119,8 @@ export type Effect =
   | { readonly kind: 'restart-into-trial'; readonly step: Step }
   /** Ends a failed trial; nobody is asked. */
   | { readonly kind: 'restart-out-of-trial'; readonly step: Step }
-  /** Gives a group that runs outside any trial its starts back. */
-  | { readonly kind: 'restore-starts'; readonly group: GroupLetter }
+  /** Gives a group that runs outside any trial its starts back. `untold`: a failure is told by the next one. */
+  | { readonly kind: 'restore-starts'; readonly group: GroupLetter; readonly untold?: true }
   /** Tells the device's own software; a failure of it is logged and ends nothing. */
   | { readonly kind: 'tell-interlock'; readonly news: 'trial' | 'rolled-back' }
   /** Answers `passed` or `fail`. */

@@ -12,6 +12,7 @@
 import type { GroupLetter } from '@airlock/trust';
 import type { Effect, Facts } from './effects.ts';
 import { recoverLost, type Found } from './lost.ts';
+import { standingOf } from './standing.ts';
 import { deviceRecordUnknown, otherGroup, type Attempt, type DeviceState } from './record.ts';
 
 /** What the floor store says: there is no counter, its value, or why it cannot be read. */
@@ -84,17 +85,17 @@ export function recoverRestored(
   return {
     record,
     // Disarmed first: a cut in between leaves a record that is still noticed as restored, and this is done again.
-    effects: [...disarming(stray), { kind: 'write-record', step: 'seal.a', record }],
+    effects: [...disarming(stray, 'wait'), { kind: 'write-record', step: 'seal.a', record }],
   };
 }
 
 /** At every start until a device record names the floor: a boot control that failed once may do it now. */
 export function stillUnproven(record: DeviceState, facts: Facts): readonly Effect[] {
-  return record.state === 'Idle' ? disarming(unprovenGroup(facts)) : [];
+  return record.state === 'Idle' ? disarming(unprovenGroup(facts), 'go on') : [];
 }
 
-function disarming(group: GroupLetter | undefined): readonly Effect[] {
-  return group === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group, onFault: 'go on' }];
+function disarming(group: GroupLetter | undefined, onFault: 'go on' | 'wait'): readonly Effect[] {
+  return group === undefined ? [] : [{ kind: 'disarm', step: 'fail.b', group, onFault }];
 }
 
 const restoredReason = {
@@ -107,9 +108,9 @@ const restoredReason = {
  * the running group is not touched, and no data is reverted: they may belong to what was confirmed long since.
  */
 function endedAttempt(attempt: Attempt, facts: Facts): Attempt {
-  const { bootedGroup, bootId, boot } = facts;
+  const { bootedGroup, bootId } = facts;
   const { pendingBootId, ...rest } = attempt;
-  if (boot?.trial === bootedGroup)
+  if (standingOf(facts) === 'unproven')
     return { ...rest, group: bootedGroup, pendingBootId: pendingBootId ?? bootId };
   const group = unprovenGroup(facts) ?? bootedGroup;
   return { ...rest, group, staged: false, trialBoots: 0 };
@@ -119,9 +120,8 @@ function endedAttempt(attempt: Attempt, facts: Facts): Attempt {
  * Invariant 2: with a record that is not believed, nothing proves the images of the group that does not run. In a
  * trial it is the confirmed one, and while the boot control cannot be read it may be.
  */
-function unprovenGroup({ boot, bootedGroup }: Facts): GroupLetter | undefined {
-  if (boot === undefined || boot.trial === bootedGroup) return undefined;
-  return otherGroup(bootedGroup);
+function unprovenGroup(facts: Facts): GroupLetter | undefined {
+  return standingOf(facts) === 'confirmed' ? otherGroup(facts.bootedGroup) : undefined;
 }
 
 /** What the device holds as its signed device record. */

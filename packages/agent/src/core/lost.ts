@@ -7,6 +7,7 @@
  */
 import type { GroupLetter } from '@airlock/trust';
 import type { Effect, Facts } from './effects.ts';
+import { standingOf } from './standing.ts';
 import { manifestUnknown, newRecord, otherGroup, type DeviceState, type Installed } from './record.ts';
 
 /** What the images themselves say, and the manifests that survived. */
@@ -22,7 +23,8 @@ export function recoverLost(
   deviceRecord: number,
 ): { record: DeviceState; effects: readonly Effect[] } {
   const trial = facts.boot?.trial;
-  const confirmedGroup = trial === facts.bootedGroup ? otherGroup(facts.bootedGroup) : facts.bootedGroup;
+  const unproven = standingOf(facts) === 'unproven';
+  const confirmedGroup = unproven ? otherGroup(facts.bootedGroup) : facts.bootedGroup;
   const installed = found[confirmedGroup] ?? { version: 0, manifestSha256: manifestUnknown };
   const fresh = newRecord(confirmedGroup, installed);
   const floor = Math.max(found.A?.version ?? 0, found.B?.version ?? 0);
@@ -30,8 +32,8 @@ export function recoverLost(
   const record: DeviceState = { ...fresh, floor, ...restored };
   // Disarmed first: a cut in between leaves a record that is still lost, and this is done again.
   const effects: Effect[] = [];
-  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'go on' });
+  if (trial !== undefined) effects.push({ kind: 'disarm', step: 'fail.b', group: trial, onFault: 'wait' });
   effects.push({ kind: 'write-record', step: 'fail.a', record });
-  if (trial === facts.bootedGroup) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });
+  if (unproven) effects.push({ kind: 'restart-out-of-trial', step: 'fail.c' });
   return { record, effects };
 }

@@ -170,8 +170,9 @@ export function confirmRecord(record: DeviceState, attempt: Attempt, facts: Fact
     record: next,
     effects: [
       { kind: 'write-record', step: 'confirm.c', record: next },
-      ...settleSeal(facts),
+      // Before the counter, which may not answer: what is confirmed is confirmed, and the older group goes.
       ...dropped,
+      ...settleSeal(facts),
       { kind: 'commit-data', step: 'confirm.d' },
       confirmDone(attempt),
     ],

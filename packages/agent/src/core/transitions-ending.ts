@@ -124,6 +124,8 @@ export const endingRows: readonly Transition[] = [
     (record, attempt, _event, facts) => ({
       record,
       effects: [
+        // A group that is confirmed already gets its starts back, whatever the counter of the TPM answers.
+        { kind: 'restore-starts', group: facts.bootedGroup },
         ...settleSeal(facts),
         { kind: 'boot-confirm', step: 'confirm.b', group: attempt.group },
         ...logOnly('OTA_BOOT', `group ${facts.bootedGroup}`),

@@ -20,13 +20,14 @@ import {
   wrongGroup,
   type Transition,
 } from './rows.ts';
+import { standingOf } from './standing.ts';
 import { endingRows, trialRows } from './transitions-ending.ts';
 
 export type { Transition } from './rows.ts';
 
-/** Booted into a group that is in a trial of which the record knows nothing: the confirmed group must come back. */
+/** Booted into a group that was in a trial of which the record knows nothing: the confirmed group must come back. */
 function strayTrial(record: DeviceState, facts: Facts): boolean {
-  return facts.boot?.trial === facts.bootedGroup && record.confirmed.group !== facts.bootedGroup;
+  return standingOf(facts) === 'unproven' && record.confirmed.group !== facts.bootedGroup;
 }
 
 /** The other group is armed for a trial of which the record knows nothing: nothing proves its images any more. */

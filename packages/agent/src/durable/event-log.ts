@@ -246,19 +246,19 @@ function ringLog(file: DiskFile, places: number, recovered: Recovered): EventLog
   const announceGap = async (event: LogEvent): Promise<void> => {
     if (unreadable !== undefined) {
       const { first, last } = unreadable;
+      await writeGap(event, first, last);
       unreadable = undefined;
       announced = Math.max(announced, last);
-      await writeGap(event, first, last);
     }
     const first = Math.max(uploaded, announced) + 1;
     // The entry about to be overwritten; with the gap entry itself, two of them.
     const lost = brokenBefore === undefined ? head().sequence + 2 - places : brokenBefore - 1;
-    brokenBefore = undefined;
-    if (lost < first) return;
     // A whole quarter of the ring at once, else every entry would need a gap entry of its own.
-    const last = Math.min(lost + Math.floor(places / 4), head().sequence);
-    announced = Math.max(lost, last);
-    await writeGap(event, first, announced);
+    const last = Math.max(lost, Math.min(lost + Math.floor(places / 4), head().sequence));
+    // Announced is what was written: a write that fails is tried again with the next entry.
+    if (lost >= first) await writeGap(event, first, last);
+    brokenBefore = undefined;
+    if (lost >= first) announced = last;
   };
   const append = oneByOne(async (event: LogEvent): Promise<void> => {
     await announceGap(event);

@@ -30,8 +30,7 @@ function awaitedLog(open: () => Promise<EventLog>): EventLog {
     opening ??= open().finally(() => {
       opening = undefined;
     });
-    opened ??= await opening;
-    return opened;
+    return await opening;
   };
   return {
     head: () => opened?.head() ?? { sequence: 0, sha256: firstPrevious },
@@ -39,8 +38,12 @@ function awaitedLog(open: () => Promise<EventLog>): EventLog {
       const ready = opened ?? (await log());
       if (ready.begunAnew && ready.head().sequence === 0 && event.code !== logLost.code)
         await ready.append({ time: event.time, bootId: event.bootId, ...logLost });
-      const told = isResult(event) && event.attempt !== undefined && ready.hasResult(event.attempt);
-      if (!told) await ready.append(event);
+      // Asked for while nobody could know.
+      const result = isResult(event) && event.attempt !== undefined && ready.hasResult(event.attempt);
+      const isLoss = event.code === 'OTA_STATE_LOST' || event.code === 'OTA_STATE_RESTORED';
+      const loss = isLoss && opened === undefined && ready.newestIs(event.code, event.reason);
+      opened = ready;
+      if (!result && !loss) await ready.append(event);
     },
     hasResult: (attempt) => opened?.hasResult(attempt) ?? false,
     sha256Of(sequence) {
@@ -49,7 +52,8 @@ function awaitedLog(open: () => Promise<EventLog>): EventLog {
     },
     newestIs: (code, reasonBegins) => opened?.newestIs(code, reasonBegins) ?? false,
     after: async (sequence, entriesMax) => (await opened?.after(sequence, entriesMax)) ?? [],
-    begunAnew: true,
+    // Not known; the first entry after it opened says so.
+    begunAnew: false,
     uploaded: () => opened?.uploaded() ?? 0,
     setUploaded: (sequence) => opened?.setUploaded(sequence),
     async close() {

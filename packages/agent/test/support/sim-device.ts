@@ -154,10 +154,13 @@ export class SimDevice {
 
   /**
    * One boot, up to its restart, its power cut, or rest after `polls` polls. `cutBefore` counts durable operations.
+   * `goesOn`: only the agent starts again, in the boot that runs.
    */
-  async boot(options: { cutBefore?: number; polls?: number } = {}): Promise<'cut' | 'restart' | PollOutcome> {
+  async boot(
+    options: { cutBefore?: number; polls?: number; goesOn?: boolean } = {},
+  ): Promise<'cut' | 'restart' | PollOutcome> {
     this.disk.loseUnflushed();
-    this.startGroup();
+    if (options.goesOn !== true) this.startGroup();
     this.power = new Power(options.cutBefore, (name) => this.world.onStep(name));
     this.disk.running = ['app', 'rootfs'].map((component) => slotPath(component, this.bootedGroup));
     const { promise: restarted, resolve } = Promise.withResolvers<'restart'>();
@@ -298,6 +301,10 @@ function bootControlOf(world: World, file: BootControl): BootControl {
     ...file,
     tries: world.oneShot === undefined ? 'counted' : 'one-shot',
     armingSurvivesPowerOff: world.oneShot?.survivesPowerOff ?? true,
+    read: async () => {
+      if (world.bootUnreadable) throw new Error('the boot control cannot be read');
+      return await file.read();
+    },
     disarm: async (group) => {
       if (world.disarmBroken) throw new Error('the boot control is read-only');
       await file.disarm(group);

@@ -29,6 +29,7 @@ export class World {
   deaf = false;
   /** The boot control cannot be written to disarm. */
   disarmBroken = false;
+  bootUnreadable = false;
   /** The boot loader boots an armed group once and forgets it; undefined: it counts tries. */
   oneShot: { readonly survivesPowerOff: boolean } | undefined;
   /** What the clock was set to; undefined: this platform cannot set it. */
