@@ -368,3 +368,33 @@ test('TEST-OTA-878 REQ-OTA-ROLL-04: a counter deleted and defined anew, a record
   await unsealed.settle();
   assert.deepEqual([(await unsealed.record()).floor, (await unsealed.record()).counter], [2, tpm.counter]);
 });
+
+test('TEST-OTA-1142 REQ-OTA-ROLL-07, REQ-OTA-ROLL-04: power lost at the increment that commits a confirmed version, and then a TPM that is silent for many starts: each start gives the group its starts back, and it is never left', async () => {
+  const world = new World();
+  world.tpm = true;
+  const device = await SimDevice.provisioned(world);
+  world.company.release(2);
+  world.company.publish(2);
+  await device.boot();
+  const before = device.clone();
+  await before.boot();
+  const cutBefore =
+    before.power.trace.findLastIndex((name) => name.startsWith('record Confirming with floor')) + 1;
+  await device.boot({ cutBefore });
+  device.disk.loseUnflushed();
+  assert.equal((await device.record()).confirmed.version, 2);
+  const silent = async (): Promise<never> => {
+    throw new Error('the TPM does not answer');
+  };
+  world.floorStore = { kind: 'tpm', read: silent, increment: silent };
+  for (let start = 0; start < 20; start += 1) {
+    await device.boot();
+    assert.equal(device.bootedGroup, 'B', `start ${start}`);
+    assert.equal(device.bootState().left.B, 16, `start ${start}`);
+  }
+  world.floorStore = undefined;
+  await device.settle();
+  const held = await device.record();
+  assert.deepEqual([held.state, held.confirmed.version, held.floor], ['Idle', 2, 2]);
+  assert.equal((await device.results()).length, 1);
+});

@@ -150,7 +150,10 @@ function badNextBoot(
   const states: readonly DeviceState['state'][] =
     media === 'sound' ? ['Confirming'] : ['Confirming', 'Failing'];
   const confirming = states.includes(record.state) && record.attempt?.group === group;
-  const known = confirming || record.confirmed.group === group || record.groups[group] !== undefined;
+  // Between begin.a and begin.b the older group is forgotten, not touched, and still what the boot loader falls back to.
+  const forgotten = record.state === 'Fetching' && record.attempt?.group === group;
+  const known =
+    confirming || forgotten || record.confirmed.group === group || record.groups[group] !== undefined;
   return known ? undefined : `4: group ${group} would boot and was never confirmed`;
 }
 

@@ -175,4 +175,42 @@ export const mutantsOfRules: readonly Mutant[] = [
     scenarios: [],
     faults: true,
   },
+  {
+    name: 'fail: the data are committed',
+    changes: one(
+      moves,
+      "{ kind: 'revert-data', step: 'fail.d' } as const",
+      "{ kind: 'commit-data', step: 'fail.d' } as const",
+    ),
+    scenarios: ['small release'],
+  },
+  {
+    name: 'confirm: the data are reverted',
+    changes: one(
+      moves,
+      "{ kind: 'commit-data', step: 'confirm.d' },\n      confirmDone(attempt),",
+      "{ kind: 'revert-data', step: 'confirm.d' },\n      confirmDone(attempt),",
+    ),
+    scenarios: ['small release'],
+  },
+  {
+    name: 'activate: rotted images are written again without end',
+    changes: one(moves, 'rotted: attempt.rotted + 1', 'rotted: attempt.rotted'),
+    scenarios: [],
+    faults: true,
+  },
+  {
+    name: 'lost record: a group that is out of the boot order counts as confirmed',
+    changes: one(
+      'core/standing.ts',
+      "return mayBoot.includes(bootedGroup) || mayBoot.length === 0 ? 'confirmed' : 'unproven';",
+      "return boot.trial !== bootedGroup ? 'confirmed' : 'unproven';",
+    ),
+    scenarios: ['record lost in a trial'],
+  },
+  {
+    name: 'lost record: what only the cache of the boot control says is believed',
+    changes: one('executor-load.ts', 'await bootControlDo(async () => await bootControl.repair?.());', ''),
+    scenarios: ['record lost in a trial'],
+  },
 ];

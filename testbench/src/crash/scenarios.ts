@@ -117,7 +117,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'the same, and the counter cannot be read or incremented all through a boot',
     start: 'updated',
     target: 3,
-    options: { ...counted, tpm: true },
+    options: { ...smallRelease, tpm: true },
     environments: [...trials, environmentOf('TPM does not answer')],
   },
   {
