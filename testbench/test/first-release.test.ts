@@ -22,7 +22,7 @@ const secretsOf = (name: string): Secrets => ({
   passphrase: `the passphrase of ${name}`,
   password: `what only number ${people.findIndex((one) => one === name)} knows`,
 });
-const allSecrets = people.flatMap((name) => Object.values<string>(secretsOf(name)));
+const allSecrets = people.map(secretsOf).flatMap(({ passphrase, password }) => [passphrase, password]);
 
 interface Block {
   readonly kind: 'sh' | 'text';
