@@ -192,6 +192,7 @@ async function makeRelease(version: number): Promise<void> {
       [
         ['release', 'create', product, '1', '--name', 'v1', '--compat', 'hw:rev2'],
         ['--image', 'rootfs=image', '--change-record', 'CR-1', '--impact', 'none', '--author', 'cy'],
+        ['--touches', 'none', '--link', 'https://qms.example/CR-1'],
         ['--regulatory', 'letter to file', '--regulatory-reference', 'RA-1'],
       ].flat(),
     );

@@ -22,6 +22,7 @@ const thief = signerFrom(generateKeyPairSync('ed25519').privateKey);
 const day = 86_400;
 const made = [
   ['--name', '1.2.0', '--compat', 'hw:rev2', '--change-record', 'CR-1', '--impact', 'none', '--author', 'bo'],
+  ['--touches', 'none', '--link', 'https://qms.example/CR-1'],
   ['--regulatory', 'letter to file', '--image', 'rootfs=image'],
 ].flat();
 

@@ -64,7 +64,12 @@ test('TEST-OTA-1251 REQ-OTA-POL-09: a policy or a delegation below the minimum i
       'OTA_DEMAND_UNKNOWN',
       rules({ markets: { us: {}, de: {} } }),
     ],
-    ['emergencies that nobody could approve', 'OTA_DEMAND_UNKNOWN', rules({ emergency: { security: 1 } })],
+    [
+      'emergencies that nobody could approve',
+      'OTA_DEMAND_UNKNOWN',
+      rules({ emergency: { engineering: 1, security: 1 } }),
+    ],
+    ['emergencies that one function approves alone', 'OTA_POLICY', rules({ emergency: { engineering: 1 } })],
     [
       'a minimum that the policy does not reach',
       'OTA_BELOW_MINIMUM',

@@ -239,7 +239,7 @@ test('TEST-OTA-1342 REQ-OTA-OPS-03: a user who is let in for another product: se
   assert.deepEqual([created.status, created.body['code']], [404, 'API_NOT_FOUND']);
 });
 
-test('TEST-OTA-1343 REQ-OTA-POL-08, REQ-OTA-POL-02: a signed role, presented by whoever stands in another function, in none, in the same one, and by a holder of keys: refused, refused, taken, taken', async () => {
+test('TEST-OTA-1343 REQ-OTA-POL-08, REQ-OTA-POL-02: a signed role, presented by whoever stands in another function, in none, in the same one, and by a holder of keys: refused, also to reserve and to take away, refused, taken, taken; under another role’s name: refused', async () => {
   const file = functionFile(world, 'quality', 1, []);
   const send = async (headers: Record<string, string>, role = 'quality') => {
     const url = `/api/v1/products/${product}/proposals/${role}`;
@@ -253,10 +253,20 @@ test('TEST-OTA-1343 REQ-OTA-POL-08, REQ-OTA-POL-02: a signed role, presented by 
   const engineer = await sessionOf('in-engineering', approver([`${product}/engineering`]));
   const elsewhere = await sessionOf('in-another', approver(['ventilator/quality']));
   const quality = await sessionOf('in-quality', approver([`${everyProduct}/quality`]));
-  for (const stranger of [engineer, elsewhere]) {
-    const refused = await send(stranger);
-    assert.deepEqual([refused.status, refused.body['code']], [403, 'API_SCOPE']);
+  const url = `/api/v1/products/${product}/proposals/quality`;
+  for (const headers of [engineer, elsewhere]) {
+    const refused = [
+      await send(headers),
+      await world.people('DELETE', url, { headers }),
+      await world.people('PUT', `${url}/reservation`, { headers, body: {} }),
+    ];
+    for (const { status, body } of refused) assert.deepEqual([status, body['code']], [403, 'API_SCOPE']);
   }
+  // The path alone says which role it is, whatever the body names, and the file must be of that one.
+  const named = { headers: quality, body: { file, role: 'engineering', product: 'ventilator' } };
+  assert.equal((await world.people('PUT', url, named)).body['code'], 'API_BAD_REQUEST');
+  const foreign = { headers: quality, body: { file: functionFile(world, 'engineering', 1, []) } };
+  assert.equal((await world.people('PUT', url, foreign)).status, 422);
   for (const role of ['root', 'targets', 'engineering']) {
     assert.equal((await send(quality, role)).body['code'], 'API_SCOPE', role);
   }

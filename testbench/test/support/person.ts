@@ -28,6 +28,11 @@ export function terminalMissing(): string | undefined {
   return found ? undefined : '`script` of util-linux is missing: apt-get install bsdutils';
 }
 
+export interface Secrets {
+  readonly passphrase: string;
+  readonly password: string;
+}
+
 export interface Typed {
   readonly status: number;
   /** What the screen showed, without control sequences. */
@@ -36,14 +41,16 @@ export interface Typed {
 
 export class Person {
   readonly #shell: ChildProcessWithoutNullStreams;
-  readonly #secret: string;
+  readonly #passphrase: string;
+  readonly #password: string;
   #screen = '';
   #over = false;
   #tty = '';
 
-  /** `home`: where the shell is, and what it takes for its home. `secret`: the answer to every question for one. */
-  constructor(home: string, secret: string) {
-    this.#secret = secret;
+  /** `home`: where the shell is, and what it takes for its home. Of keys a passphrase, at the server a password. */
+  constructor(home: string, { passphrase, password }: Secrets) {
+    this.#passphrase = passphrase;
+    this.#password = password;
     this.#shell = spawn('script', ['-q', '-f', '-c', 'bash --norc --noprofile --noediting -i', '/dev/null'], {
       cwd: home,
       env: { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', TERM: 'dumb', PS1: '@@ready $?@@ ', PS2: '' },
@@ -114,7 +121,8 @@ export class Person {
 
   /** undefined: not a question that a guide's reader is told how to answer. */
   #answer(question: string): string | undefined {
-    if (/(?:[Pp]assphrase for|The same again for) .+: $/.test(question)) return this.#secret;
+    if (/(?:[Pp]assphrase for|The same again for) .+: $/.test(question)) return this.#passphrase;
+    if (/(?:New password of .+|The same again): $/.test(question)) return this.#password;
     const shown = /^To sign, type (?:.*\(([0-9a-f ]+)\)|(\S+)): $/.exec(question);
     return shown?.[1] ?? shown?.[2];
   }

@@ -7,14 +7,7 @@
  */
 import { approvalMeanings } from '@airlock/audit';
 import { roleLifeSeconds } from '@airlock/protocol';
-import {
-  addSignature,
-  type ImageView,
-  type KeysAndThreshold,
-  type Manifest,
-  sha256Hex,
-  trustLimits,
-} from '@airlock/trust';
+import { addSignature, type Manifest, sha256Hex } from '@airlock/trust';
 import { confirmSigning, requiredReason } from '../acts.ts';
 import { type CommandSpec, type Context, wholeNumber } from '../command.ts';
 import {
@@ -29,13 +22,11 @@ import { emergencyNotice, emergencyStillOpen } from '../core/emergency.ts';
 import { manifestLines } from '../core/manifest-lines.ts';
 import { stillToApprove } from '../core/still-needed.ts';
 import { parseJson } from '../files.ts';
-import { withLock } from '../lock.ts';
-import type { StoredKey } from '../keys.ts';
 import { instant, plain } from '../output.ts';
-import { requireAttended } from '../passphrases.ts';
 import type { Proposal } from '../proposal-answers.ts';
-import type { Release, ServerApi } from '../server-api.ts';
-import { burnNumber, sinceLastLook, type Verified, verifyRepository } from '../signer.ts';
+import type { Release } from '../server-api.ts';
+import { burnNumber, sinceLastLook } from '../signer.ts';
+import { alone, begin, holderOf, type Session } from '../signing-session.ts';
 import {
   findEntry,
   keepStatement,
@@ -45,90 +36,8 @@ import {
   receiptLine,
   statementLine,
 } from '../stating.ts';
-import { need, Stop, stop } from '../stop.ts';
+import { need, stop } from '../stop.ts';
 import { fetchRelease } from './release.ts';
-
-/** One act on its way: who signs what, for which product. */
-interface Session {
-  readonly context: Context;
-  readonly api: ServerApi;
-  readonly product: string;
-  readonly function: string;
-  readonly delegation: KeysAndThreshold;
-  readonly verified: Verified;
-  readonly key: StoredKey;
-  /** The number that the person named. */
-  readonly number: number | undefined;
-}
-
-/**
- * One act at a time from verifying to sending: two windows of one home would sign one number for two contents. Nobody
- * is waited for, since the other window may wait at its prompt for hours.
- */
-async function alone(context: Context, act: string, work: () => Promise<void>): Promise<void> {
-  // First of all, so that a folder that is no home is called that.
-  await context.home.settings();
-  await withLock(context.home, { name: 'signing.lock', act, waitMs: 0 }, work);
-}
-
-async function begin(context: Context): Promise<Session> {
-  const { home, options, io, ring } = context;
-  const product = context.argument(0);
-  const name = options.required('as');
-  const rootFile = options.text('root');
-  const api = await context.api();
-  const pin = rootFile === undefined ? undefined : context.path(rootFile);
-  const verified = await verifyRepository(home, product, api, io.now(), pin);
-  const { view } = verified;
-  const delegation = view.targets.functions.find((entry) => entry.name === name);
-  if (delegation === undefined) {
-    const known = view.targets.functions.map((entry) => entry.name).join(', ');
-    return stop('CLI_FUNCTION', `${product} has no function "${name}"; it has ${known}`, '--as');
-  }
-  // Never published is a state that a new function has; anything else that hides the role is an attack or a fault.
-  const failure = view.functions[name] === undefined ? view.failures[name] : undefined;
-  if (failure !== undefined && failure.code !== 'OTA_MISSING_FILE') throw new Stop(failure);
-  // What the policy adds is approved by this signature as well as what the minimum asks.
-  const sets = [view.root.image?.minimum.classes, view.policy.classes];
-  const classes = (['A', 'B', 'C'] as const).filter((letter) =>
-    sets.some((set) => set?.[letter] !== undefined),
-  );
-  requireAttended(ring.passphrases, { product, classes, demo: view.demo });
-  const key = await chooseKey(context, name, delegation, view);
-  const named = options.text('number');
-  const number =
-    named === undefined ? undefined : wholeNumber(named, 1, '--number', trustLimits.metadataVersionMax);
-  return { context, api, product, function: name, delegation, verified, key, number };
-}
-
-/** The key of the person who signs; named by --holder when this home holds more than one. */
-async function chooseKey(
-  { ring, options, home }: Context,
-  name: string,
-  delegation: KeysAndThreshold,
-  view: ImageView,
-): Promise<StoredKey> {
-  const held = await ring.find(delegation.keys);
-  const holder = options.text('holder');
-  const found = held.filter(({ publicKey }) => {
-    const person = holderOf(view, publicKey.keyId);
-    return holder === undefined || person?.holder === holder;
-  });
-  const [first, second] = found;
-  if (first === undefined) {
-    const who = holder === undefined ? '' : ` of ${holder}`;
-    return stop('CLI_KEY_MISSING', `this home holds no key${who} for function ${name}`, home.path('keys'));
-  }
-  if (second !== undefined) {
-    const names = found.map(({ publicKey }) => holderOf(view, publicKey.keyId)?.holder ?? '?').join(', ');
-    return stop('CLI_USAGE', `this home holds keys of ${names} for ${name}; say whose is meant`, '--holder');
-  }
-  return first;
-}
-
-function holderOf(view: ImageView, keyId: string) {
-  return view.policy.holders.find((held) => held.keyId === keyId);
-}
 
 async function openProposal(session: Session): Promise<Proposal | undefined> {
   const { api, product, verified } = session;

@@ -135,18 +135,23 @@ async function runRole(context: Context): Promise<void> {
   );
 }
 
+/** Who knew the password may have made some. */
+const tokensStay = (user: string): string =>
+  `API tokens of theirs stay: airlock token list --user ${user}, airlock token revoke`;
+
 async function runSecret(context: Context): Promise<void> {
   const user = context.argument(0);
   const { people } = await context.api();
   const made = await people.newSecret(user, context.options.text('reason'));
-  await showSecret(context, made, `The password of ${plain(user)} is void, and their sessions have ended`);
+  const done = `The password of ${plain(user)} is void, and their sessions have ended`;
+  await showSecret(context, made, `${done}\n${tokensStay(plain(user))}`);
 }
 
 async function runEnd(context: Context): Promise<void> {
   const user = context.argument(0);
   const { people } = await context.api();
   await people.endSessions(user, context.options.text('reason'));
-  context.out.result({ user }, `The sessions of ${plain(user)} have ended\n`);
+  context.out.result({ user }, `The sessions of ${plain(user)} have ended\n${tokensStay(plain(user))}\n`);
 }
 
 async function runRemove(context: Context): Promise<void> {

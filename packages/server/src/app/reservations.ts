@@ -63,14 +63,7 @@ export async function reserve(context: Context, asked: Reserving): Promise<Resul
     if (!free.ok) return free;
     const now = context.clock.now();
     const { version, signedSha256, keyId } = asked;
-    const row = {
-      product,
-      role,
-      version,
-      signedSha256,
-      keyId,
-      until: now + wireLimits.reservationSecondsMax,
-    };
+    const row = { product, role, version, signedSha256, keyId, until: free.value };
     await context.store.transaction(async (store) => {
       if (!(await store.raiseRevision(product, published.revision))) throw new Raced();
       await store.addNumber(product, role, version, signedSha256);
@@ -92,13 +85,14 @@ function delegationOf({ roles }: ImageRepository, role: string) {
   return view?.kind === 'targets' ? view.functions.find(({ name }) => name === role) : undefined;
 }
 
+/** Answers until when. Asking again extends nothing, or one program could keep every colleague out without a pause. */
 async function checkFree(
-  context: Context,
+  { store, clock }: Context,
   published: ImageRepository,
   asked: Reserving,
-): Promise<Result<true>> {
+): Promise<Result<UtcSeconds>> {
   const { product, role, version, previous, signedSha256, keyId } = asked;
-  const { store } = context;
+  const now = clock.now();
   const file = published.roles.get(role);
   const inForce = file === undefined || countsNoMore(published, file) ? 0 : file.version;
   if (inForce !== 0 && inForce !== previous) {
@@ -109,13 +103,16 @@ async function checkFree(
   if (open !== undefined) {
     return fail('API_RESERVED', `${role} ${open.version} is proposed already: sign that one`, 'role');
   }
-  const held = await store.reservation(product, role);
-  if (held !== undefined && held.until > context.clock.now() && held.keyId !== keyId) {
+  const last = await store.reservation(product, role);
+  const held = last !== undefined && last.until > now ? last : undefined;
+  if (held !== undefined && held.keyId !== keyId) {
     return fail('API_RESERVED', heldWords(published, held), 'role');
   }
   const used = await store.usedNumber(product, role, version);
   const mine = used?.signedSha256 === signedSha256 && !used.voided;
-  if (version > inForce && (used === undefined || mine)) return ok(true);
+  if (version > inForce && (used === undefined || mine)) {
+    return ok(held?.until ?? now + wireLimits.reservationSecondsMax);
+  }
   const next = await nextFree(store, product, role, Math.max(version, inForce) + 1);
   const message = `${role} ${version} was used before; the next number is ${next}`;
   return fail('API_VERSION_USED', message, 'version');
