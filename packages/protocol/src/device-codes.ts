@@ -189,12 +189,12 @@ export const deviceCodes = {
   OTA_FREEZE_SUSPECTED: {
     summary: 'Nothing valid was heard from the server for longer than configured.',
     remedy: "Check the network and whether the server's roles are renewed.",
-    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
+    decidedIn: 'packages/agent/src/executor-time.ts#TimeTold',
   },
   OTA_TIME_SIGNED: {
     summary: 'The signed time is used until the next boot, or until a root changes.',
     remedy: "Check the device's clock.",
-    decidedIn: 'packages/agent/src/executor-poll.ts#PollingAgent',
+    decidedIn: 'packages/agent/src/executor-time.ts#TimeTold',
   },
   OTA_CLOCK_NOT_SET: {
     summary: 'The system clock is behind what the device knows to be past, and could not be set.',
