@@ -64,7 +64,7 @@ export class PollingAgent {
         manifests: loaded.manifests,
         log: loaded.log,
         watch: loaded.watch,
-        judge: async (attempt) => this.#judge(attempt, (await this.#held()) ?? { kind: 'none' }),
+        judge: async (attempt) => this.#judge(attempt, (await trust?.judgeHeld()) ?? { kind: 'none' }),
         leave: async (armed) => await this.#leaveStill(armed),
         reachServer: async () => await trust?.reach(),
         now: () => this.#now(),
@@ -107,11 +107,12 @@ export class PollingAgent {
   }
 
   async poll(): Promise<PollOutcome> {
-    const trust = this.#trust;
-    if (trust === undefined) return failure('OTA_STATE_LOST', 'the trust state cannot be read');
     this.#pause.afterWasted(this.executor.record());
+    // Before the trust state is asked for: a trial is left, and a loss told, without one as well.
     const busy = await this.#finishEarlier();
     if (busy !== undefined) return busy;
+    const trust = this.#trust;
+    if (trust === undefined) return failure('OTA_STATE_LOST', 'the trust state cannot be read');
     let verdict: Verdict;
     let serverReached = true;
     try {
@@ -143,7 +144,9 @@ export class PollingAgent {
     if (owed !== undefined) return outcomeOf(owed);
     const late = this.#up ? undefined : await this.#comeUp();
     if (late !== undefined) return outcomeOf(late);
-    const { state } = this.executor.record();
+    const { state, confirmed } = this.executor.record();
+    if (state === 'Idle' && confirmed.group !== this.#ports.platform.bootedGroup)
+      return await this.#leaveUnproven();
     if (state === 'Idle' || state === 'Fetching' || state === 'Staged') return undefined;
     const stop = await this.executor.dispatch({ kind: 'booted' });
     await this.#tellConfirmed();
@@ -321,10 +324,6 @@ export class PollingAgent {
     const trust = this.#trust?.state();
     if (trust === undefined) return { kind: 'wait', reason: 'the trust state cannot be read' } as const;
     return await judgeAttempt(this.#judging(), { record: this.executor.record(), trust, attempt, verdict });
-  }
-
-  async #held(): Promise<Verdict | undefined> {
-    return await this.#trust?.judgeHeld();
   }
 
   async #leave(what: Step, release: ApprovedRelease, secondsMax?: number): Promise<Leave> {

@@ -263,3 +263,28 @@ test('TEST-OTA-1141 REQ-OTA-APPLY-07: the record is lost in a trial, and the boo
   await device.settle();
   assert.deepEqual([device.bootedGroup, (await device.record()).confirmed.group], ['A', 'A']);
 });
+
+test('TEST-OTA-1144 REQ-OTA-APPLY-07, REQ-OTA-VERIFY-01: record and trust state are lost in a trial, and the boot control is busy as the agent starts: the next poll of the same process disarms the trial, tells the losses and restarts', async () => {
+  const device = await inTrialWithoutRecord();
+  for (const name of ['trust-1', 'trust-2']) device.disk.damage(`${statePath}/${name}`, 100);
+  device.world.disarmBroken = true;
+  device.world.restartWorks = false;
+  await device.boot({ polls: 1 });
+  assert.equal(device.bootState().trial, 'B');
+  device.world.disarmBroken = false;
+  const end = await device.agent?.poll();
+  assert.equal(end?.kind, 'failed');
+  assert.deepEqual(device.bootState().order, ['A']);
+  const losses = (await device.log()).filter(({ code }) => code === 'OTA_STATE_LOST');
+  assert.ok(losses.some(({ reason }) => reason.startsWith('no copy of the record')));
+});
+
+test('TEST-OTA-1145 REQ-OTA-VERIFY-01, REQ-OTA-POL-06: a group that is out of the boot order runs because the restart out of it did not come, and nothing is assigned: each poll tries to leave it', async () => {
+  const device = await inTrialWithoutRecord();
+  device.world.restartWorks = false;
+  await device.boot({ polls: 1 });
+  await device.boot({ polls: 1, goesOn: true });
+  device.world.company.publish(undefined);
+  const end = await device.agent?.poll();
+  assert.equal(end?.kind === 'failed' ? end.code : end?.kind, 'OTA_FAIL_BOOT');
+});

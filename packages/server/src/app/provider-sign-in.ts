@@ -162,7 +162,11 @@ async function userFor(context: Context, identity: Identity): Promise<Result<Use
     return fail('API_NO_ROLE', `${held.user} was removed here by an administrator`);
   }
   const fits = judgeGrant(grant);
-  if (!fits.ok) return fits;
+  if (!fits.ok) {
+    // The provider's newest word is no grant at all: the one of before must not stay in force.
+    if (held !== undefined) await changed(context, held, name, { roles: [], functions: [], products: [] });
+    return fits;
+  }
   const now = clock.now();
   if (held !== undefined) return await changed(context, held, name, grant);
   if (grant.roles.length === 0) return noRole(user);

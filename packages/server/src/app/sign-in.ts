@@ -51,15 +51,17 @@ async function countTry(context: Context, name: string, address: string): Promis
   const now = clock.now();
   const known = (await store.user(name)) !== undefined;
   const ofAddress = rates.signInAddresses.take(addressName(address), now);
+  // Not counted against the name as well: one blocked address must not keep everybody else out.
+  if (ofAddress !== undefined) return tooMany(ofAddress);
   // Names that nobody has are counted apart: whoever tries many of them must not make the others be forgotten.
   const counter = known ? rates.signInUsers : rates.signInStrangers;
   const ofUser = counter.take(name, now);
-  const wait = Math.max(ofAddress ?? 0, ofUser ?? 0);
-  if (wait === 0) return ok(true);
-  const told = known && ofUser !== undefined && rates.signInAlarms.take(name, now) !== undefined;
-  if (known && ofUser !== undefined && !told) await tellBlocked(context, name);
-  return fail('API_SIGN_INS', `too many tries to sign in: wait ${wait} s`);
+  if (ofUser === undefined) return ok(true);
+  if (known && rates.signInAlarms.take(name, now) === undefined) await tellBlocked(context, name);
+  return tooMany(ofUser);
 }
+
+const tooMany = (wait: number) => fail('API_SIGN_INS', `too many tries to sign in: wait ${wait} s`);
 
 /** 21 CFR 11.300(d): attempts at unauthorised use are detected and reported. */
 async function tellBlocked({ store, clock }: Context, name: string): Promise<void> {
@@ -122,6 +124,8 @@ export async function begin(
     const found = await store.user(user);
     if (found === undefined || found.removed !== undefined || found.password !== held.password)
       throw new Raced();
+    // An administrator may have taken roles away while the password was hashed: a row that is old gives nothing back.
+    if (grantOf(found) !== grantOf(held)) throw new Raced();
     await store.putUser({ ...next, lastSignIn: now });
     if (password !== held.password) await tellPassword(store, actorOfUser(next), now);
     await store.sweepSessions(now);
@@ -134,6 +138,9 @@ export async function begin(
   });
   return ok({ secret, view: { ...whoIs(next), expires: formatInstant(expires) } });
 }
+
+const grantOf = ({ roles, functions, products }: UserRow): string =>
+  JSON.stringify({ roles, functions, products });
 
 /** Whoever signs in acts by themselves: nobody gave them a permission for it. */
 function actorOfUser({ user, functions }: UserRow): Actor {
@@ -183,8 +190,9 @@ export async function changePassword(
   const hashed = await hashing(context, () => hashPassword(asked.newPassword, randomBytes(saltBytes)));
   if (!hashed.ok) return hashed;
   await context.store.transaction(async (store) => {
-    if ((await store.user(user.user))?.password !== user.password) throw new Raced();
-    await store.putUser({ ...user, password: hashed.value });
+    const found = await store.user(user.user);
+    if (found === undefined || found.password !== user.password) throw new Raced();
+    await store.putUser({ ...found, password: hashed.value });
     await store.removeSessionsOf(user.user, caller.sha256);
     await tellPassword(store, asked.by, context.clock.now());
   });

@@ -56,14 +56,14 @@ export async function createUser(context: Context, asked: UserCreate, by: Actor)
   const { user, name, roles, functions, products } = asked;
   const row = { user, name, roles, functions, products, password, secretUntil, created: now };
   await context.store.transaction(async (store) => {
-    if ((await store.user(user)) !== undefined) throw new Raced();
     await addUser(store, row, by, now);
   });
   return ok({ user: userView(row), secret, secretUntil: formatInstant(secretUntil) });
 }
 
-/** Writes a new user and the entry that says so. */
+/** Writes a new user and the entry that says so. Throws `Raced` when somebody has the id by now. */
 export async function addUser(store: StoreParts, row: UserRow, by: Actor, now: number): Promise<void> {
+  if ((await store.user(row.user)) !== undefined) throw new Raced();
   await store.putUser(row);
   await record(store, by, now, {
     act: 'user.add',

@@ -131,6 +131,8 @@ function sessionStore(db: Kysely<Tables>): Pick<PeopleStore, Sessions> {
       return gone.numDeletedRows > 0n;
     },
     async removeSessionsOf(user, except = '') {
+      // A sign-in at the provider that is proven and not fetched yet would become one of them.
+      await db.deleteFrom('sign_ins').where('user', '=', user).execute();
       const query = db.deleteFrom('sessions').where('user', '=', user).where('sha256', '!=', except);
       return Number((await query.executeTakeFirst()).numDeletedRows);
     },
