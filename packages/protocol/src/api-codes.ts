@@ -42,7 +42,7 @@ export const apiCodes = {
     summary: 'One user name, or one address, tried to sign in too often.',
     remedy:
       'Wait as long as the message says. If it was not you, tell whoever runs the server: somebody guesses.',
-    decidedIn: 'packages/server/src/app/sign-in.ts#countTry',
+    decidedIn: 'packages/server/src/app/sign-in.ts#tooMany',
     httpStatus: 429,
   },
   API_ONE_TIME: {
