@@ -162,7 +162,10 @@ test('TEST-OTA-1272 REQ-OTA-POL-01, REQ-OTA-POL-09, REQ-OTA-SIGN-03: a release c
 
 /** The database says that the device has this record, and the stolen server hands it out; the device was asked twice. */
 async function moved(device: Device, envelope: string, steal: (record: string) => void): Promise<void> {
-  const database = new DatabaseSync(join(readServerConfig(world.company).folder, 'data.sqlite'));
+  const database = new DatabaseSync(join(readServerConfig(world.company).folder, 'data.sqlite'), {
+    // The server writes as well.
+    timeout: 30_000,
+  });
   const held = database.prepare('select record from devices where device = ?').get(device.id);
   const set = database.prepare('update devices set record = ? where device = ?');
   set.run(envelope, device.id);

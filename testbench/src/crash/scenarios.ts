@@ -162,11 +162,12 @@ export const scenarios: readonly Scenario[] = [
     environments: [...trials, environmentOf('log takes no write')],
   },
   {
-    ...plain,
+    ...open,
     name: 'record lost in a trial',
     about: 'begins in a trial; then every copy of the record rots, the agent alone is killed, restarts fail',
     start: 'in trial',
-    options: { ...smallRelease, recordMayBeLost: true },
+    // Many kills in a row write many entries: the ring must not forget the result of an attempt that is not over.
+    options: { ...smallRelease, recordMayBeLost: true, logCells: 128 },
     environments: ['good', 'restart fails', 'boot control takes no write'].map(environmentOf),
     kills: true,
   },
