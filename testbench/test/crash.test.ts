@@ -130,6 +130,13 @@ test('TEST-OTA-953 REQ-OTA-APPLY-02: a planted defect whose place is gone: an er
     loadAgent('no file', [{ ...change, file: 'core/nowhere.ts' }]),
     /nothing in the agent imports/,
   );
+  // Nor may one of those that are hunted lose its place when the agent changes: CI would hear of it minutes later.
+  for (const mutant of mutants) {
+    for (const { file, find } of mutant.changes) {
+      const source = await readFile(new URL(`../../packages/agent/src/${file}`, import.meta.url), 'utf8');
+      assert.equal(source.split(find).length, 2, `${mutant.name}: places in ${file}`);
+    }
+  }
 });
 
 test('TEST-OTA-954 REQ-OTA-LOG-01, REQ-OTA-LOG-03: the event log of few cells, every cut in every append: an unbroken chain with every entry whose append returned', async () => {

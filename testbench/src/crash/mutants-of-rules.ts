@@ -36,8 +36,8 @@ export const mutantsOfRules: readonly Mutant[] = [
     name: 'lost record: the group in trial counts as confirmed',
     changes: one(
       'core/lost.ts',
-      'trial === facts.bootedGroup ? otherGroup(facts.bootedGroup) : facts.bootedGroup;',
-      'trial === facts.bootedGroup ? facts.bootedGroup : facts.bootedGroup;',
+      'unproven ? otherGroup(facts.bootedGroup) : facts.bootedGroup;',
+      'unproven ? facts.bootedGroup : otherGroup(otherGroup(facts.bootedGroup));',
     ),
     scenarios: ['record lost'],
   },
@@ -59,8 +59,8 @@ export const mutantsOfRules: readonly Mutant[] = [
     name: 'lost record: written although the log takes no entry',
     changes: one(
       effects,
-      "return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: fault } };\n    }\n  }\n\n  async #logResult",
-      'return undefined;\n    }\n  }\n\n  async #logResult',
+      "return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `log: ${messageOf(error)}` } };\n    }\n  }\n\n  async #logResult",
+      'messageOf(error);\n      return undefined;\n    }\n  }\n\n  async #logResult',
     ),
     scenarios: ['record lost'],
   },

@@ -293,7 +293,7 @@ const mutantsOfSteps: readonly Mutant[] = [
     name: 'result: a log that cannot be written is taken for written',
     changes: one(
       effects,
-      "return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `log: ${messageOf(error)}` } };",
+      "not at most once.\n      return { stop: { kind: 'failed', code: 'OTA_FAIL_STATE', reason: `log: ${messageOf(error)}` } };",
       "messageOf(error);\n      return { event: { kind: 'settled' } };",
     ),
     scenarios: [],
@@ -326,8 +326,8 @@ const mutantsOfSteps: readonly Mutant[] = [
     name: 'TPM: settled before the record is written, and not after',
     changes: one(
       moves,
-      "{ kind: 'write-record', step: 'confirm.c', record: next },\n      ...settleSeal(facts),",
-      "...settleSeal(facts),\n      { kind: 'write-record', step: 'confirm.c', record: next },",
+      "{ kind: 'write-record', step: 'confirm.c', record: next },\n      // Before the counter, which may not answer: what is confirmed is confirmed, and the older group goes.\n      ...dropped,\n      ...settleSeal(facts),",
+      "...settleSeal(facts),\n      { kind: 'write-record', step: 'confirm.c', record: next },\n      ...dropped,",
     ),
     scenarios: ['floor in a TPM'],
   },
