@@ -217,12 +217,10 @@ export class EffectRunner {
     return undefined;
   }
 
-  /** Once in a process, once for each loss: power may have gone between the entry and the record. */
-  async #tellLoss(effect: Extract<Effect, { kind: 'tell-loss' }>): Promise<Outcome> {
-    const { code, reason } = effect;
+  /** Once in a process, however often the recovery is done again. */
+  async #tellLoss({ code, reason }: Extract<Effect, { kind: 'tell-loss' }>): Promise<Outcome> {
     try {
-      const told = this.#lossTold || effect.told;
-      if (!told) await this.#append(code, reason, {});
+      if (!this.#lossTold) await this.#append(code, reason, {});
       this.#lossTold = true;
       return undefined;
     } catch (error) {

@@ -210,9 +210,10 @@ function toldFirst(
   told: boolean,
   starts: readonly Effect[],
 ): readonly Effect[] {
-  const telling: Effect = { kind: 'tell-loss', code, reason, told };
+  // Power may have gone between the entry and the record: then the newest entry is this one already.
+  const telling: readonly Effect[] = told ? [] : [{ kind: 'tell-loss', code, reason }];
   const at = effects.findIndex(({ kind }) => kind === 'write-record');
-  return [...effects.slice(0, at), ...starts, telling, ...effects.slice(at)];
+  return [...effects.slice(0, at), ...starts, ...telling, ...effects.slice(at)];
 }
 
 function startsOf({ confirmed }: DeviceState, { bootedGroup }: Facts): readonly Effect[] {

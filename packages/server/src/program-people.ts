@@ -17,7 +17,8 @@ import {
 } from '@airlock/protocol';
 import { fail, formatInstant, ok, type Result } from '@airlock/trust';
 import { draftApiToken, putApiToken } from './app/api-tokens.ts';
-import { addUser, grantFacts, putGrant, putSecret } from './app/users.ts';
+import { addUser, putGrant, putSecret } from './app/users.ts';
+import { sameGrant } from './core/callers.ts';
 import { readPassphrase, type ServerConfig } from './config.ts';
 import { hashPassword, saltBytes } from './core/passwords.ts';
 import { oneTimeSecretBytes, oneTimeText } from './core/secrets.ts';
@@ -91,7 +92,7 @@ export async function makeAdministrator(
       return fail('API_CONFLICT', `--user: ${held.user} ${why}: name another one`, '--user');
     }
     const next = { ...held, roles: union(held.roles, roles.value), products: [everyProduct] };
-    if (JSON.stringify(grantFacts(held)) !== JSON.stringify(grantFacts(next))) {
+    if (!sameGrant(held, next)) {
       await putGrant(store, held, next, localActor, now);
     }
     const renewed = { ...next, password, secretUntil };

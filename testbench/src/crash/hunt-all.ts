@@ -1,6 +1,6 @@
 /** `npm run crash -- --mutants`: hunts every planted defect, and the agent as it is, in which nothing may be found. */
 import { mutants } from './mutants.ts';
-import type { Options } from './options.ts';
+import { interruptedStatus, type Options } from './options.ts';
 import { runTasks } from './pool.ts';
 import { controlName, type TaskResult } from './tasks.ts';
 
@@ -27,7 +27,7 @@ export async function huntAll({ json, mutant }: Options, print: (line: string) =
   const stopped = (): void => {
     if (!json) print(`stopped after ${results.length} of ${names.length}`);
     report(true);
-    process.exit(130);
+    process.exit(interruptedStatus);
   };
   process.once('SIGINT', stopped);
   if (!json) print(`${names.length} to hunt${mutant === undefined ? ', the agent as it is among them' : ''}`);

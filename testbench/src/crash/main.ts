@@ -8,7 +8,7 @@ import { runReal } from '../crash-real/run.ts';
 import type { Counts } from './explore.ts';
 import { huntAll } from './hunt-all.ts';
 import { mutants } from './mutants.ts';
-import { parseOptions, type Options, usage } from './options.ts';
+import { interruptedStatus, parseOptions, type Options, usage } from './options.ts';
 import { runTasks } from './pool.ts';
 import { graphLine, type Known, linesOf, sumOf } from './report.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
@@ -20,8 +20,6 @@ const shareOfOthers = 1 / 8;
 const runsPerTask = 20;
 /** Between two words of progress. */
 const progressMs = 10_000;
-/** Of a program that a person stopped. */
-const interruptedStatus = 130;
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);

@@ -52,7 +52,11 @@ export const mutantsOfRules: readonly Mutant[] = [
   },
   {
     name: 'lost record: told again after a cut',
-    changes: one(effects, 'const told = this.#lossTold || effect.told;', 'const told = this.#lossTold;'),
+    changes: one(
+      'executor-load.ts',
+      "told ? [] : [{ kind: 'tell-loss', code, reason }];",
+      "told && reason === '' ? [] : [{ kind: 'tell-loss', code, reason }];",
+    ),
     scenarios: ['record lost'],
   },
   {

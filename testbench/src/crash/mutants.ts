@@ -319,7 +319,7 @@ const mutantsOfSteps: readonly Mutant[] = [
   },
   {
     name: 'lost record: nobody is told',
-    changes: one(effects, 'if (!told) await this.#append(code, reason, {});', ''),
+    changes: one(effects, 'if (!this.#lossTold) await this.#append(code, reason, {});', ''),
     scenarios: ['record lost'],
   },
   {

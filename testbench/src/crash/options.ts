@@ -18,6 +18,9 @@ With one seed a graph that closes is the same each time; one that the time cuts 
 --json prints one value for machines. Exit status: 0 nothing was broken, 1 something was, or did not close that had
 to, 2 wrong usage, 130 stopped (Ctrl-C).`;
 
+/** Exit status when a person stopped it. */
+export const interruptedStatus = 130;
+
 /** As long as a person waits for a proof, and CI for a part of it. */
 const secondsDefault = 600;
 const runsDefault = 1000;

@@ -109,9 +109,9 @@ class Run {
     const observe = (step: string, { disk: state, boot, counter }: Moment): void => {
       if (left !== undefined || broken !== undefined) return;
       const { durable } = state;
-      const under =
-        durable === last ? undefined : brokenUnder(underOf(environment), node.disk.durable, durable);
-      broken = durable === last ? undefined : (brokenBetween(last, durable) ?? under);
+      if (durable !== last)
+        broken =
+          brokenBetween(last, durable) ?? brokenUnder(underOf(environment), node.disk.durable, durable);
       last = durable;
       if (broken === undefined && steps % judgedEvery === 0)
         broken = this.#judgeAll(node.disk.durable, { disk: state, boot, counter }, world);

@@ -95,16 +95,11 @@ export type Effect =
       readonly group: GroupLetter;
       readonly onFault?: 'fail' | 'go on' | 'wait';
     }
-  /**
-   * Tells the log of a loss, unless a start before this one did. A log that takes no entry ends the list, or the record would
-   * be new without a word.
-   */
+  /** Tells the log of a loss. A log that takes no entry ends the list, or the record would be new without a word. */
   | {
       readonly kind: 'tell-loss';
       readonly code: 'OTA_STATE_LOST' | 'OTA_STATE_RESTORED';
       readonly reason: string;
-      /** Whether the newest entry, when this start began, was this one already. */
-      readonly told: boolean;
     }
   /** Writes, flushes and reads back every image of the attempt; answers `staged` or `fail`. */
   | { readonly kind: 'write-slots'; readonly step: Step }

@@ -18,7 +18,8 @@ import {
   type FailReason,
 } from './record.ts';
 
-interface Taken {
+/** What an arrow comes to: the record that it leads to, and what is done for it, in order. */
+export interface Taken {
   readonly record: DeviceState;
   readonly effects: readonly Effect[];
 }

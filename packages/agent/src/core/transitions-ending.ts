@@ -12,8 +12,9 @@ import {
   logOnly,
   settleFailure,
   settleSeal,
+  type Taken,
 } from './moves.ts';
-import type { Effect, Facts, MachineEvent } from './effects.ts';
+import type { Facts, MachineEvent } from './effects.ts';
 import type { Attempt, DeviceState } from './record.ts';
 import {
   all,
@@ -57,11 +58,6 @@ function neverTried(record: DeviceState, attempt: Attempt, _event: MachineEvent,
 function disarmedFirst(attempt: Attempt, { record, effects }: Taken): Taken {
   const first = { kind: 'disarm', step: 'fail.b', group: attempt.group, onFault: 'wait' } as const;
   return { record, effects: [first, ...effects] };
-}
-
-interface Taken {
-  readonly record: DeviceState;
-  readonly effects: readonly Effect[];
 }
 
 function leftUnrecorded(record: DeviceState, attempt: Attempt, event: MachineEvent, facts: Facts): Taken {

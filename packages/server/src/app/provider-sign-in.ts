@@ -10,7 +10,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type Grant, peopleLimits } from '@airlock/protocol';
 import { fail, ok, type Result } from '@airlock/trust';
 import { addressName } from '../core/addresses.ts';
-import { judgeGrant } from '../core/callers.ts';
+import { judgeGrant, sameGrant } from '../core/callers.ts';
 import { hashSecret, opaqueText, secretBytes } from '../core/secrets.ts';
 import type { PendingRow, UserRow } from '../ports/people-store.ts';
 import type { Identity, Provider } from '../ports/provider.ts';
@@ -189,8 +189,7 @@ async function changed(
   grant: Grant,
 ): Promise<Result<UserRow>> {
   const next = { ...held, name, ...grant };
-  const { roles, functions, products } = held;
-  if (JSON.stringify({ roles, functions, products }) !== JSON.stringify(grant)) {
+  if (!sameGrant(held, grant)) {
     await store.transaction(async (inside) => await putGrant(inside, held, next, byProvider, clock.now()));
   }
   return grant.roles.length === 0 ? noRole(held.user) : ok(next);

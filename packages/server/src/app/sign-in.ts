@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { peopleLimits, type SessionMade, type SignIn, permissionsOf } from '@airlock/protocol';
 import { fail, formatInstant, ok, type Result } from '@airlock/trust';
 import { addressName } from '../core/addresses.ts';
-import type { Caller } from '../core/callers.ts';
+import { type Caller, sameGrant } from '../core/callers.ts';
 import { checkPassword, hashPassword, judgeNewPassword, saltBytes } from '../core/passwords.ts';
 import { hashSecret, secretBytes, sessionText } from '../core/secrets.ts';
 import type { UserRow } from '../ports/people-store.ts';
@@ -125,7 +125,7 @@ export async function begin(
     if (found === undefined || found.removed !== undefined || found.password !== held.password)
       throw new Raced();
     // An administrator may have taken roles away while the password was hashed: a row that is old gives nothing back.
-    if (grantOf(found) !== grantOf(held)) throw new Raced();
+    if (!sameGrant(found, held)) throw new Raced();
     await store.putUser({ ...next, lastSignIn: now });
     if (password !== held.password) await tellPassword(store, actorOfUser(next), now);
     await store.sweepSessions(now);
@@ -138,9 +138,6 @@ export async function begin(
   });
   return ok({ secret, view: { ...whoIs(next), expires: formatInstant(expires) } });
 }
-
-const grantOf = ({ roles, functions, products }: UserRow): string =>
-  JSON.stringify({ roles, functions, products });
 
 /** Whoever signs in acts by themselves: nobody gave them a permission for it. */
 function actorOfUser({ user, functions }: UserRow): Actor {

@@ -34,7 +34,7 @@ export function userView(row: UserRow): UserView {
 }
 
 /** What a grant is in the audit log. */
-export function grantFacts({ roles, functions, products }: Pick<UserRow, keyof Grant>) {
+function grantFacts({ roles, functions, products }: Pick<UserRow, keyof Grant>) {
   return { roles: [...roles], functions: [...functions], products: [...products] };
 }
 

@@ -101,6 +101,15 @@ export function demandFunction(caller: Caller, product: string, role: string): R
   return fail('API_SCOPE', `${caller.name} ${stands} of ${product}, and may not present ${role}`, 'role');
 }
 
+type HeldGrant = Pick<UserRow, keyof Grant>;
+
+/** Whether two grants are one and the same: a row that was read before must not bring back what was taken since. */
+export function sameGrant(one: HeldGrant, other: HeldGrant): boolean {
+  const text = ({ roles, functions, products }: HeldGrant): string =>
+    JSON.stringify({ roles, functions, products });
+  return text(one) === text(other);
+}
+
 /** Whether a grant is one that a user may have. Error: API_GRANT naming the field. */
 export function judgeGrant({ roles, functions, products }: Grant): Result<true> {
   const refused = (field: string, why: string) => fail('API_GRANT', `${field}: ${why}`, field);
